@@ -1,0 +1,39 @@
+//! The data directory: a type that knows its own cleanup.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use castoff::{Category, Cleanup, Label, Resource, ResourceGuard, ResourceManager};
+
+use crate::Result;
+
+/// A directory that is removed with everything in it.
+pub(crate) struct DataDirectory {
+    path: PathBuf,
+}
+
+impl DataDirectory {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Resource for DataDirectory {
+    const CATEGORY: Category = Category::File;
+
+    fn label(&self) -> Label {
+        "data directory".into()
+    }
+
+    fn cleanup(&mut self) -> Cleanup {
+        let path = self.path.clone();
+        Cleanup::sync(move || fs::remove_dir_all(path))
+    }
+}
+
+pub(crate) fn create(manager: &ResourceManager) -> Result<ResourceGuard<DataDirectory>> {
+    // tempfile finds a name that nobody else has; `keep` takes the removal out of its hands, so that the
+    // directory stays until the last of those who use it has gone.
+    let path = tempfile::Builder::new().prefix("orders-").tempdir()?.keep();
+    Ok(manager.adopt(DataDirectory { path }))
+}

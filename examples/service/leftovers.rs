@@ -1,0 +1,101 @@
+//! The proof at the end: the operating system is asked whether anything of the service is still there.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use castoff::ResourceManager;
+
+use crate::checklist::{Checklist, Finding};
+use crate::checksums::ChecksumProcess;
+use crate::stack::Stack;
+use crate::threads;
+
+/// tiny_http closes its port from a thread that nobody can join, so the port is free a moment after the
+/// server went.
+const PORT_LIMIT: Duration = Duration::from_secs(5);
+/// It also keeps idle threads for five seconds; ours are joined, and gone before the teardown returns.
+const THREAD_LIMIT: Duration = Duration::from_secs(20);
+
+/// What to look for; noted while the stack is still up.
+pub(crate) struct Leftovers {
+    directory: PathBuf,
+    child: Arc<ChecksumProcess>,
+    address: SocketAddr,
+    threads_before: BTreeMap<String, String>,
+}
+
+impl Leftovers {
+    pub(crate) fn to_look_for(stack: &Stack, threads_before: BTreeMap<String, String>) -> Leftovers {
+        Leftovers {
+            directory: stack.directory.path().to_owned(),
+            child: Arc::clone(&stack.checksums),
+            address: *stack.server,
+            threads_before,
+        }
+    }
+
+    pub(crate) fn check(&self, manager: &ResourceManager, checklist: &mut Checklist) {
+        checklist.check("nothing left: resources", no_resources(manager));
+        checklist.check("nothing left: directory", self.no_directory());
+        checklist.check("nothing left: child process", self.no_child());
+        checklist.check("nothing left: port", self.no_port());
+        println!("(tiny_http keeps its idle threads for 5 s: waiting)");
+        checklist.check("nothing left: threads", self.no_threads());
+    }
+
+    fn no_directory(&self) -> Finding {
+        let directory = self.directory.display();
+        if self.directory.exists() { Err(format!("{directory} exists")) } else { Ok(format!("{directory}")) }
+    }
+
+    /// A child that has ended but was never waited for is a zombie, and still has its place in `/proc`.
+    fn no_child(&self) -> Finding {
+        let pid = self.child.pid();
+        let status = self.child.exit_status().ok_or_else(|| format!("process {pid} was not waited for"))?;
+        if Path::new(&format!("/proc/{pid}")).exists() {
+            return Err(format!("process {pid} is still there"));
+        }
+        Ok(format!("process {pid} ended with {status}"))
+    }
+
+    fn no_port(&self) -> Finding {
+        eventually(PORT_LIMIT, || match TcpListener::bind(self.address) {
+            Ok(_) => Ok(format!("{} can be bound", self.address)),
+            Err(error) => Err(format!("{}: {error}", self.address)),
+        })
+    }
+
+    fn no_threads(&self) -> Finding {
+        eventually(THREAD_LIMIT, || {
+            let mut alive = threads::alive();
+            alive.retain(|number, _| !self.threads_before.contains_key(number));
+            match alive.is_empty() {
+                true => Ok(String::new()),
+                false => Err(format!("still there: {:?}", alive.values())),
+            }
+        })
+    }
+}
+
+fn no_resources(manager: &ResourceManager) -> Finding {
+    match manager.resource_count() {
+        0 => Ok(String::new()),
+        count => Err(format!("{count} are registered")),
+    }
+}
+
+/// Looks until all is well, or until the limit: then what was wrong last is wrong.
+fn eventually(limit: Duration, look: impl Fn() -> Finding) -> Finding {
+    let deadline = Instant::now() + limit;
+    loop {
+        let finding = look();
+        if finding.is_ok() || Instant::now() >= deadline {
+            return finding;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,83 @@
+//! The whole stack: every part is started, and registered, on top of what it uses.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use castoff::{ResourceGuard, ResourceManager};
+
+use crate::Result;
+use crate::audit::{Feed, Ledger};
+use crate::checksums::{ChecksumProcess, Manners};
+use crate::database::Database;
+use crate::directory::DataDirectory;
+use crate::workers::Desk;
+use crate::{audit, checksums, database, directory, http_server, markers, ticker, workers};
+
+/// Who needs whom, by the start of their labels. Written down by hand once more, so that the check of the
+/// order does not ask castoff what castoff was told.
+pub(crate) const NEEDS: [(&str, &str); 10] = [
+    ("marker ready", "marker address"),
+    ("marker address", "http server"),
+    ("http server", "worker"),
+    ("worker", "audit"),
+    ("worker", "checksum process"),
+    ("worker", "orders database"),
+    ("ticker", "orders database"),
+    ("marker pid", "orders database"),
+    ("checksum process", "data directory"),
+    ("orders database", "data directory"),
+];
+
+/// The guards of everything that runs, in the order in which it was started.
+///
+/// Rust drops fields from the first to the last: the data directory before the database in it, the database
+/// before the workers that write to it. By hand that is a bug; with the dependencies known, it is only the
+/// worst case.
+pub(crate) struct Stack {
+    pub(crate) directory: ResourceGuard<DataDirectory>,
+    pub(crate) database: ResourceGuard<Arc<Database>>,
+    pub(crate) checksums: ResourceGuard<Arc<ChecksumProcess>>,
+    pub(crate) audit: ResourceGuard<Arc<Ledger>>,
+    _ticker: ResourceGuard<()>,
+    _workers: Vec<ResourceGuard<()>>,
+    pub(crate) server: ResourceGuard<SocketAddr>,
+    _markers: Vec<ResourceGuard<()>>,
+}
+
+impl Stack {
+    /// A `?` in here is safe: the guards made so far clean up what was started so far, in order.
+    pub(crate) fn start(manager: &ResourceManager, faulty: bool) -> Result<Stack> {
+        let directory = directory::create(manager)?;
+        let database = database::open(manager, &directory)?;
+        let manners = if faulty { Manners::Stubborn } else { Manners::Polite };
+        let checksums = checksums::start(manager, &directory, manners)?;
+        let feed = Arc::new(Feed::default());
+        let audit = audit::start(manager, &feed)?;
+        let ticker = ticker::start(manager, &database)?;
+        let desk = Desk::new(&database, &checksums, feed, faulty);
+        let in_use = [ResourceGuard::id(&database), ResourceGuard::id(&checksums), ResourceGuard::id(&audit)];
+        let (workers, inbox) = workers::start(manager, &desk, in_use)?;
+        let server = http_server::start(manager, &workers, inbox)?;
+        let markers = markers::write(manager, &directory, *server)?;
+        Ok(Stack {
+            directory,
+            database,
+            checksums,
+            audit,
+            _ticker: ticker,
+            _workers: workers,
+            server,
+            _markers: markers,
+        })
+    }
+}
+
+/// What runs now, as the manager knows it: the parts did not have to tell anybody else.
+pub(crate) fn print_started(manager: &ResourceManager) {
+    println!("Started {} resources:", manager.resource_count());
+    for resource in manager.resources() {
+        let category = format!("{:?}", resource.category);
+        let description = resource.description.as_deref().unwrap_or_default();
+        println!("{}", format!("  {:<17} {category:<9} {description}", &*resource.label).trim_end());
+    }
+}

@@ -1,0 +1,350 @@
+//! The caller's handle on a resource: [`ResourceGuard`].
+//!
+//! A guard holds the value, the id and the way to hand the value over; everything else is in the registry. `Drop`
+//! asks the registry for the cleanup and runs it, or leaves both with the registry.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+use crate::cleanup::CleanupReason;
+use crate::error::CleanupError;
+use crate::events::{ResourceEvent, contain};
+use crate::fork;
+use crate::id::ResourceId;
+use crate::registry::entry::Kept;
+use crate::registry::{Begun, Ending, Told, registry};
+use crate::resource::{ResourceInfo, ResourceState};
+use crate::runtime::is_inside;
+use crate::work::{conclude_release, run_here, run_plain};
+
+pub use scopeguard::{Always, OnSuccess, OnUnwind, Strategy};
+
+/// Holds a resource: when it is dropped, the cleanup runs.
+///
+/// What a drop does, the first that applies:
+/// 1. a teardown has cleaned the resource: only the value is dropped;
+/// 2. the strategy says no ([`OnUnwind`] without a panic, [`OnSuccess`] with one): the resource is let go without
+///    its cleanup;
+/// 3. its cleanup runs elsewhere: the drop does not wait, and the value is dropped after that cleanup;
+/// 4. others depend on the resource: its cleanup is deferred, and the value kept, until the last of them has gone;
+/// 5. else the cleanup runs here, then the value is dropped. An error or a panic in it goes to the events and the
+///    statistics; [`close`](ResourceGuard::close) returns it.
+///
+/// A drop never panics, but for the value's own drop. A guard that is leaked ([`std::mem::forget`], a reference
+/// cycle, a `static`) is never dropped: then the manager cleans the resource.
+///
+/// In a forked child nothing runs, not even the value's drop: the resource is the parent's.
+///
+/// The functions are called as `ResourceGuard::close(guard)`, so that the value's own methods stay in reach.
+///
+/// # Examples
+/// ```
+/// use castoff::ResourceManager;
+/// use std::fs::{self, File};
+///
+/// let path = std::env::temp_dir().join(format!("castoff-guard-{}", std::process::id()));
+/// let manager = ResourceManager::new("files");
+/// let file = manager.guard_value("log", File::create(&path)?, {
+///     let path = path.clone();
+///     move |_| fs::remove_file(path)
+/// });
+/// assert_eq!(file.metadata()?.len(), 0);
+/// drop(file);
+/// assert!(!path.exists());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[must_use = "dropping the guard at once runs its cleanup at once; bind it: let _guard = …"]
+pub struct ResourceGuard<T, S: Strategy = Always> {
+    /// Taken when the guard lets go.
+    value: Option<T>,
+    id: ResourceId,
+    /// Moves the value to the registry. Known here because the guard can't say `T: Send + 'static` itself.
+    keep: fn(T) -> Kept,
+    era: u32,
+    /// False once the resource is no longer this guard's business.
+    armed: bool,
+    strategy: PhantomData<fn() -> S>,
+}
+
+impl<T: Send + 'static, S: Strategy> ResourceGuard<T, S> {
+    #[inline]
+    pub(crate) fn new(value: T, id: ResourceId) -> Self {
+        ResourceGuard {
+            value: Some(value),
+            id,
+            keep: |value| Box::new(value),
+            era: fork::era(),
+            armed: true,
+            strategy: PhantomData,
+        }
+    }
+}
+
+impl<T, S: Strategy> ResourceGuard<T, S> {
+    /// The resource's id.
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{ResourceGuard, ResourceManager};
+    /// let manager = ResourceManager::new("id");
+    /// let guard = manager.guard("socket", || ());
+    /// assert!(manager.get(ResourceGuard::id(&guard)).is_some());
+    /// ```
+    pub fn id(guard: &Self) -> ResourceId {
+        guard.id
+    }
+
+    /// All that is known of the resource. `None` once it has ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{ResourceGuard, ResourceManager};
+    /// let guard = ResourceManager::new("info").guard("socket", || ());
+    /// assert_eq!(ResourceGuard::info(&guard).map(|info| info.label), Some("socket".into()));
+    /// ```
+    pub fn info(guard: &Self) -> Option<ResourceInfo> {
+        registry().node_of(guard.id).and_then(|node| registry().info(&node, guard.id))
+    }
+
+    /// Where the resource is in its life.
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{ResourceGuard, ResourceManager, ResourceState};
+    /// let guard = ResourceManager::new("state").guard("socket", || ());
+    /// assert_eq!(ResourceGuard::state(&guard), ResourceState::Live);
+    /// ```
+    pub fn state(guard: &Self) -> ResourceState {
+        registry().state(guard.id)
+    }
+
+    /// Runs the cleanup now, and tells how it went. The strategy is not asked. If the cleanup runs elsewhere this
+    /// waits for its end, except inside that very cleanup, where it returns `Ok(())` at once.
+    ///
+    /// # Errors
+    /// The cleanup's own error, panic or timeout, also when a teardown ran it before; or
+    /// [`Deferred`](crate::CleanupErrorKind::Deferred) when others depend on the resource: then the cleanup runs after the last of
+    /// them, as it does for a drop.
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{ResourceGuard, ResourceManager};
+    /// let guard = ResourceManager::new("close").guard("journal", || Err("disk full"));
+    /// let Err(error) = ResourceGuard::close(guard) else { panic!("the disk is full") };
+    /// assert!(error.to_string().ends_with("failed: disk full"));
+    /// ```
+    pub fn close(mut guard: Self) -> Result<(), CleanupError> {
+        let id = guard.id;
+        let Some(kept) = guard.let_go() else { return Ok(()) };
+        // Dropped when this returns, after the cleanup in any case.
+        let _value;
+        match registry().begin(id, kept, !is_inside(id)) {
+            Begun::Job(job, kept) => {
+                _value = kept;
+                run_here(job, CleanupReason::Closed)
+            }
+            Begun::Deferred(error, told) => {
+                tell_deferred(id, told);
+                Err(*error)
+            }
+            Begun::Ended(ending, kept) => {
+                _value = kept;
+                result_of(ending)
+            }
+            Begun::Busy(None) => Ok(()),
+            Begun::Busy(Some(kept)) => {
+                registry().wait_for_end(id);
+                match registry().begin(id, kept, false) {
+                    Begun::Ended(ending, kept) => {
+                        _value = kept;
+                        result_of(ending)
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Forgets the cleanup and gives the value back. What depends on the resource stays.
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{ResourceGuard, ResourceManager};
+    /// let guard = ResourceManager::new("release").guard_value("name", String::from("kept"), |_| panic!("not run"));
+    /// assert_eq!(*ResourceGuard::release(guard), "kept");
+    /// ```
+    pub fn release(mut guard: Self) -> T {
+        let value = guard.value.take();
+        if guard.disarm() {
+            conclude_release(guard.id, registry().release(guard.id, false));
+        }
+        value.expect("a guard has its value until it lets go, and it lets go once")
+    }
+
+    /// The same guard without its type: the value moves to the registry and is dropped after the cleanup. For
+    /// keeping guards of several types in one place.
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{ResourceGuard, ResourceManager};
+    /// let manager = ResourceManager::new("erase");
+    /// let guards: Vec<ResourceGuard<()>> = vec![
+    ///     ResourceGuard::erase(manager.guard_value("text", String::new(), |_| ())),
+    ///     ResourceGuard::erase(manager.guard_value("number", 7, |_| ())),
+    /// ];
+    /// assert_eq!(manager.resource_count(), 2);
+    /// drop(guards);
+    /// assert_eq!(manager.resource_count(), 0);
+    /// ```
+    pub fn erase(mut guard: Self) -> ResourceGuard<(), S> {
+        let (id, era, armed) = (guard.id, guard.era, guard.armed);
+        guard.armed = false;
+        match guard.value.take() {
+            Some(value) if era != fork::era() => std::mem::forget(value),
+            // If the resource has ended the value goes here and now.
+            Some(value) => drop(registry().keep(id, (guard.keep)(value))),
+            None => {}
+        }
+        let mut erased = ResourceGuard::new((), id);
+        (erased.era, erased.armed) = (era, armed);
+        erased
+    }
+
+    /// Says that the resource is in use now, for the rule that finds resources nobody uses.
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{ResourceGuard, ResourceManager};
+    /// let guard = ResourceManager::new("touch").guard("session", || ());
+    /// ResourceGuard::touch(&guard);
+    /// ```
+    pub fn touch(guard: &Self) {
+        registry().touch(guard.id);
+    }
+
+    /// Leaves the resource alive without a guard, on purpose: it is recorded as such and no leak. The value stays
+    /// with the registry, and a teardown still cleans the resource.
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{ResourceGuard, ResourceManager};
+    /// let manager = ResourceManager::new("leak");
+    /// ResourceGuard::leak(manager.guard("for ever", || ()));
+    /// assert_eq!(manager.resource_count(), 1);
+    /// assert_eq!(manager.cleanup().cleaned(), 1);
+    /// ```
+    pub fn leak(mut guard: Self) {
+        let id = guard.id;
+        if let Some(kept) = guard.let_go() {
+            drop(registry().leak(id, kept));
+        }
+    }
+
+    /// Hands out the value for the registry. `None` in a forked child, or when the guard has let go before.
+    fn let_go(&mut self) -> Option<Kept> {
+        let value = self.value.take()?;
+        if !self.disarm() {
+            std::mem::forget(value);
+            return None;
+        }
+        Some((self.keep)(value))
+    }
+
+    /// Whether the guard was still responsible, in this process.
+    fn disarm(&mut self) -> bool {
+        std::mem::take(&mut self.armed) && self.era == fork::era()
+    }
+
+    /// Whether the strategy wants the cleanup. One that panics wants it.
+    fn wants_cleanup() -> bool {
+        contain(S::should_run).unwrap_or(true)
+    }
+}
+
+fn result_of(ending: Ending) -> Result<(), CleanupError> {
+    ending.error.map_or(Ok(()), Err)
+}
+
+fn tell_deferred(id: ResourceId, told: Option<Told>) {
+    if let Some(Told { node, label }) = told {
+        node.tell(&ResourceEvent::Deferred { id, label });
+    }
+}
+
+impl<T, S: Strategy> Drop for ResourceGuard<T, S> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        if self.era != fork::era() {
+            std::mem::forget(self.value.take());
+            return;
+        }
+        self.armed = false;
+        if !Self::wants_cleanup() {
+            conclude_release(self.id, registry().release(self.id, false));
+            return;
+        }
+        let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
+        match registry().begin_plain(self.id) {
+            // The value is dropped as a field, after this.
+            Some(job) => run_plain(job, reason),
+            None => self.drop_linked(reason),
+        }
+    }
+}
+
+impl<T, S: Strategy> ResourceGuard<T, S> {
+    /// What has dependencies or dependents, or was cleaned before.
+    #[cold]
+    fn drop_linked(&mut self, reason: CleanupReason) {
+        let Some(value) = self.value.take() else { return };
+        match registry().begin(self.id, (self.keep)(value), false) {
+            Begun::Job(job, kept) => {
+                run_here(job, reason).unwrap_or(());
+                drop(kept);
+            }
+            Begun::Deferred(_, told) => tell_deferred(self.id, told),
+            Begun::Ended(_, kept) => drop(kept),
+            Begun::Busy(kept) => drop(kept),
+        }
+    }
+}
+
+impl<T, S: Strategy> Deref for ResourceGuard<T, S> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        self.value.as_ref().expect("a guard has its value until it lets go, and then nobody can reach it")
+    }
+}
+
+/// For a value that the guard owns alone ([`keep`](crate::Registration::keep), [`adopt`](crate::ResourceManager::adopt)).
+/// Where the value is an `Arc` that the cleanup shares, writing another `Arc` here parts the two: the cleanup still
+/// gets the first.
+impl<T, S: Strategy> DerefMut for ResourceGuard<T, S> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        self.value.as_mut().expect("a guard has its value until it lets go, and then nobody can reach it")
+    }
+}
+
+/// Says which resource, and in which state: nothing of the value, which need not be `Debug`.
+impl<T, S: Strategy> fmt::Debug for ResourceGuard<T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let label = registry().label_of(self.id);
+        f.debug_struct("ResourceGuard")
+            .field("id", &self.id)
+            .field("label", &label.as_deref().unwrap_or("gone"))
+            .field("state", &registry().state(self.id))
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, S: Strategy> From<&ResourceGuard<T, S>> for ResourceId {
+    fn from(guard: &ResourceGuard<T, S>) -> ResourceId {
+        guard.id
+    }
+}

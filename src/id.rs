@@ -1,0 +1,132 @@
+//! Names for things: [`ResourceId`], [`Label`] and, inside the crate, the id of a manager and the [`Stamp`] that
+//! says which of two things is newer.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Names one registered resource, for ever.
+///
+/// Ids are unique in the process and are never used again: an id that outlived its resource names nothing,
+/// rather than whatever came to stand in its place. They say nothing about age; two ids compare in no useful order.
+///
+/// # Examples
+/// ```
+/// use castoff::{ResourceGuard, ResourceId, ResourceManager};
+///
+/// let manager = ResourceManager::new("ids");
+/// let guard = manager.guard("socket", || ());
+/// let id = ResourceId::from(&guard);
+/// assert_eq!(id, ResourceGuard::id(&guard));
+/// drop(guard);
+/// assert!(manager.get(id).is_none());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ResourceId(pub(crate) u64);
+
+impl ResourceId {
+    /// Names nothing: generations begin at one.
+    pub(crate) const NONE: ResourceId = ResourceId(0);
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{:x}", self.0)
+    }
+}
+
+/// Names one manager inside the process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct ManagerId(pub(crate) u64);
+
+/// The place of a thing in the order of creation: the greater stamp is the newer thing.
+///
+/// `turn` counts the hand-overs between threads, so that what happened after something on another thread is
+/// newer than it; `shard` and `number` order what one thread did.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) turn: u64,
+    pub(crate) shard: u32,
+    pub(crate) number: u64,
+}
+
+/// What people call a thing: a resource, a name, a tag, a manager.
+///
+/// Made from a `&'static str` for nothing, or from a `String`, `Cow` or `Arc<str>`. Reads like a `str`.
+///
+/// # Examples
+/// ```
+/// use castoff::Label;
+///
+/// let shard = 7;
+/// let label = Label::from(format!("orders-{shard}"));
+/// assert_eq!(&*label, "orders-7");
+/// assert!(label.starts_with("orders"));
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Label(Cow<'static, str>);
+
+impl From<&'static str> for Label {
+    fn from(text: &'static str) -> Label {
+        Label(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Label {
+    fn from(text: String) -> Label {
+        Label(Cow::Owned(text))
+    }
+}
+
+impl From<Cow<'static, str>> for Label {
+    fn from(text: Cow<'static, str>) -> Label {
+        Label(text)
+    }
+}
+
+impl From<Arc<str>> for Label {
+    fn from(text: Arc<str>) -> Label {
+        Label(Cow::Owned(String::from(&*text)))
+    }
+}
+
+impl Deref for Label {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Label {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+// So that a map keyed by labels can be asked with a plain `&str`.
+impl std::borrow::Borrow<str> for Label {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for Label {
+    fn eq(&self, other: &str) -> bool {
+        &*self.0 == other
+    }
+}
+
+impl PartialEq<&str> for Label {
+    fn eq(&self, other: &&str) -> bool {
+        &*self.0 == *other
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}

@@ -1,0 +1,49 @@
+#![doc = include_str!("../docs/crate.md")]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
+// Drivers: they start things.
+mod manager;
+
+// The pipeline: guard -> registry -> graph -> teardown -> report.
+mod graph;
+mod guard;
+mod registration;
+mod registry;
+mod report;
+mod teardown;
+
+// What it runs on.
+mod clock;
+mod config;
+mod events;
+mod fork;
+mod runtime;
+mod stats;
+mod sync;
+mod work;
+
+// The vocabulary.
+mod cleanup;
+mod error;
+mod id;
+mod resource;
+
+pub use crate::cleanup::{Cleanup, CleanupContext, CleanupReason, Outcome, done};
+pub use crate::config::ManagerConfig;
+pub use crate::error::{
+    AlreadyInitialized, CleanupError, CleanupErrorKind, DependencyError, RegisterError, UnregisterError,
+};
+pub use crate::events::{ResourceEvent, Subscription};
+pub use crate::guard::{Always, OnSuccess, OnUnwind, ResourceGuard, Strategy};
+pub use crate::id::{Label, ResourceId};
+pub use crate::manager::ResourceManager;
+pub use crate::registration::{Registration, ResourceDefinition};
+pub use crate::report::{
+    CategorySummary, ResourceOutcome, SkipReason, SkippedResource, TeardownError, TeardownReport, TimelineEntry,
+};
+pub use crate::resource::{
+    Category, CategoryCounts, Metadata, MetadataValue, Priority, Resource, ResourceInfo, ResourceState,
+};
+pub use crate::stats::{Latency, ResourceStats};
+pub use crate::teardown::Teardown;
+pub use crate::teardown::plan::TeardownPlan;

@@ -1,0 +1,510 @@
+//! The builder: [`Registration`] for one resource, [`ResourceDefinition`] for many that come from data.
+//!
+//! In come words and a cleanup; out goes a draft to the registry, and a guard to the caller. What the registry
+//! refuses behaves as a guard dropped at once.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cleanup::{Cleanup, CleanupContext, CleanupReason, Outcome, Work, work};
+use crate::error::RegisterError;
+use crate::events::{ResourceEvent, anyone_listens, contain};
+use crate::guard::{Always, ResourceGuard, Strategy};
+use crate::id::{Label, ResourceId};
+use crate::registry::entry::{Draft, Extra, Phase};
+use crate::registry::tree::Node;
+use crate::registry::{Applicant, Need, Refused, registry};
+use crate::resource::{Category, MetadataValue, Priority, Resource};
+use crate::work::run_refused;
+
+/// Registers one resource, with every option.
+///
+/// Ends in one of the guard methods ([`guard`](Registration::guard), [`guard_value`](Registration::guard_value),
+/// [`keep`](Registration::keep), [`adopt`](Registration::adopt), ..), which return a guard, or a [`RegisterError`]
+/// that says what is in the way. A refused registration behaves as if its guard had been dropped at once: the
+/// cleanup runs, if the strategy says so, then the value is dropped. Ask [`check`](Registration::check) first where
+/// that is not wanted.
+///
+/// # Examples
+/// ```
+/// use castoff::{Category, Priority, ResourceManager};
+/// use std::time::Duration;
+///
+/// let manager = ResourceManager::new("service");
+/// let pool = manager.resource("orders pool").category(Category::Database).named("orders-db").guard(|| ())?;
+/// let server = manager
+///     .resource("http server")
+///     .category(Category::Network)
+///     .priority(Priority::High)
+///     .timeout(Duration::from_secs(3))
+///     .tag("public")
+///     .metadata("port", 8080)
+///     .depends_on(&pool)
+///     .guard(|| ())?;
+/// assert_eq!(manager.plan().order(), [(&server).into(), (&pool).into()]);
+/// # Ok::<(), castoff::RegisterError>(())
+/// ```
+#[must_use = "a registration does nothing until it is finished with a guard method"]
+pub struct Registration<'m, S: Strategy = Always> {
+    node: &'m Arc<Node>,
+    label: Label,
+    created_at: &'static Location<'static>,
+    category: Option<Category>,
+    priority: Option<Priority>,
+    extra: Option<Box<Extra>>,
+    needs: Vec<Need>,
+    strategy: PhantomData<fn() -> S>,
+}
+
+impl<'m> Registration<'m> {
+    pub(crate) fn new(node: &'m Arc<Node>, label: Label, created_at: &'static Location<'static>) -> Self {
+        let (category, priority, extra, needs) = (None, None, None, Vec::new());
+        Registration { node, label, created_at, category, priority, extra, needs, strategy: PhantomData }
+    }
+}
+
+impl<'m, S: Strategy> Registration<'m, S> {
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// The kind of resource: decides the default timeout, and is what teardowns filter by. `Event` unless set.
+    pub fn category(mut self, category: Category) -> Self {
+        self.category = Some(category);
+        self
+    }
+
+    /// How urgent the cleanup is, among those that no dependency holds back. Medium unless set, but Critical in the
+    /// category Critical.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// How long the cleanup may take. It holds in teardowns and, with a helper thread, on `drop` and `close` too.
+    /// Zero gives up at once, `Duration::MAX` never.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.extra().timeout = Some(limit);
+        self
+    }
+
+    /// A sentence about it, for infos.
+    pub fn description(mut self, text: impl Into<Label>) -> Self {
+        self.extra().description = Some(text.into());
+        self
+    }
+
+    /// One more tag, for filters.
+    pub fn tag(mut self, tag: impl Into<Label>) -> Self {
+        self.extra().tags.push(tag.into());
+        self
+    }
+
+    /// More tags, for filters.
+    pub fn tags<L: Into<Label>>(mut self, tags: impl IntoIterator<Item = L>) -> Self {
+        self.extra().tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// Something else worth knowing. A key given again replaces its value.
+    pub fn metadata(mut self, key: impl Into<Label>, value: impl Into<MetadataValue>) -> Self {
+        self.extra().metadata.set(key.into(), value.into());
+        self
+    }
+
+    /// A name, unique among the live ones of the manager: [`find`](crate::ResourceManager::find) and
+    /// [`depends_on_name`](Registration::depends_on_name) use it. Free again when the resource has ended.
+    pub fn named(mut self, name: impl Into<Label>) -> Self {
+        self.extra().name = Some(name.into());
+        self
+    }
+
+    /// It needs this one, which is cleaned after it: a guard by reference (`&*guard` for an `Arc` of one), or an id.
+    pub fn depends_on(mut self, dependency: impl Into<ResourceId>) -> Self {
+        self.needs.push(Need::Id(dependency.into()));
+        self
+    }
+
+    /// It needs all of these.
+    pub fn depends_on_all<D: Into<ResourceId>>(mut self, dependencies: impl IntoIterator<Item = D>) -> Self {
+        self.needs.extend(dependencies.into_iter().map(|dependency| Need::Id(dependency.into())));
+        self
+    }
+
+    /// It needs the live resource of this name, of its manager or the nearest one above that has it.
+    pub fn depends_on_name(mut self, name: impl Into<Label>) -> Self {
+        self.needs.push(Need::Name(name.into()));
+        self
+    }
+
+    /// How old it has to be before it can be a leak. Its manager's unless set.
+    pub fn leak_after(mut self, limit: Duration) -> Self {
+        self.extra().leak_after = Some(limit);
+        self
+    }
+
+    /// How much memory it holds, in bytes, for the statistics.
+    pub fn estimated_bytes(mut self, bytes: usize) -> Self {
+        self.extra().estimated_bytes = Some(bytes);
+        self
+    }
+
+    /// It lives as long as the process: no leak while it runs.
+    pub fn long_lived(mut self) -> Self {
+        self.extra().long_lived = true;
+        self
+    }
+
+    /// What to do when the cleanup failed, panicked or timed out: force. See [`Cleanup::last_resort`], over which
+    /// this one wins.
+    pub fn last_resort<F, O>(mut self, f: F) -> Self
+    where
+        F: FnOnce() -> O + Send + 'static,
+        O: Outcome,
+    {
+        self.extra().last_resort = Some(work(f));
+        self
+    }
+
+    /// When a drop of the guard cleans: [`Always`], [`OnUnwind`](crate::OnUnwind), [`OnSuccess`](crate::OnSuccess),
+    /// or one of your own. Asked by a drop alone, and for a refused registration.
+    pub fn strategy<N: Strategy>(self) -> Registration<'m, N> {
+        let Registration { node, label, created_at, category, priority, extra, needs, .. } = self;
+        Registration { node, label, created_at, category, priority, extra, needs, strategy: PhantomData }
+    }
+
+    /// Whether this would be registered now. Another thread may still change that before it is.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    ///
+    /// # Examples
+    /// ```
+    /// let manager = castoff::ResourceManager::new("check");
+    /// assert!(manager.resource("").check().is_err());
+    /// assert!(manager.resource("pool").check().is_ok());
+    /// ```
+    pub fn check(&self) -> Result<(), RegisterError> {
+        let name = self.extra.as_ref().and_then(|extra| extra.name.as_ref());
+        registry().check(self.node, &self.label, name, &self.needs)
+    }
+
+    /// Registers a cleanup without a value.
+    ///
+    /// # Errors
+    /// What stands in the way; the cleanup has run then.
+    #[track_caller]
+    pub fn guard<F, O>(self, cleanup: F) -> Result<ResourceGuard<(), S>, RegisterError>
+    where
+        F: FnOnce() -> O + Send + 'static,
+        O: Outcome,
+    {
+        self.finish((), work(cleanup))
+    }
+
+    /// Registers a value that the guard and the cleanup share.
+    ///
+    /// # Errors
+    /// What stands in the way; the cleanup has run then.
+    #[track_caller]
+    pub fn guard_value<T, F, O>(self, value: T, cleanup: F) -> Result<ResourceGuard<Arc<T>, S>, RegisterError>
+    where
+        T: Send + Sync + 'static,
+        F: FnOnce(&T) -> O + Send + 'static,
+        O: Outcome,
+    {
+        let value = Arc::new(value);
+        let shared = value.clone();
+        self.finish(value, work(move || cleanup(&shared)))
+    }
+
+    /// Registers a cleanup that is told why it runs and how long it has.
+    ///
+    /// # Errors
+    /// What stands in the way; the cleanup has run then.
+    #[track_caller]
+    pub fn guard_with_context<F, O>(self, cleanup: F) -> Result<ResourceGuard<(), S>, RegisterError>
+    where
+        F: FnOnce(&CleanupContext) -> O + Send + 'static,
+        O: Outcome,
+    {
+        self.finish((), Box::new(move |context| cleanup(context).into_result()))
+    }
+
+    /// Registers any cleanup, without a value.
+    ///
+    /// # Errors
+    /// What stands in the way; the cleanup has run then.
+    #[track_caller]
+    pub fn with_cleanup(self, cleanup: Cleanup) -> Result<ResourceGuard<(), S>, RegisterError> {
+        self.keep((), cleanup)
+    }
+
+    /// Registers a value that the guard owns alone, so that `&mut` through the guard reaches it; the cleanup brings
+    /// its own handle. For what can't be shared: a child process, a join handle, a receiver.
+    ///
+    /// # Errors
+    /// What stands in the way; the cleanup has run then, and the value was dropped after it.
+    #[track_caller]
+    pub fn keep<T: Send + 'static>(mut self, value: T, cleanup: Cleanup) -> Result<ResourceGuard<T, S>, RegisterError> {
+        if let Some(force) = cleanup.last_resort {
+            self.extra().last_resort.get_or_insert(force);
+        }
+        self.finish(value, cleanup.graceful)
+    }
+
+    /// Registers a value that knows its own cleanup. Its category is the resource's, unless set.
+    ///
+    /// # Errors
+    /// What stands in the way; the cleanup has run then, and the value was dropped after it.
+    #[track_caller]
+    pub fn adopt<R: Resource>(mut self, mut resource: R) -> Result<ResourceGuard<R, S>, RegisterError> {
+        self.category.get_or_insert(R::CATEGORY);
+        let cleanup = resource.cleanup();
+        self.keep(resource, cleanup)
+    }
+
+    fn finish<T: Send + 'static>(self, value: T, work: Work) -> Result<ResourceGuard<T, S>, RegisterError> {
+        let (node, needs) = (self.node, self.needs);
+        let draft = draft(node, self.label, self.created_at, self.category, self.priority, self.extra, work);
+        match register(node, draft, needs) {
+            Ok(id) => Ok(ResourceGuard::new(value, id)),
+            Err(Refused { error, drafts }) => {
+                // The value, a parameter, is dropped after the cleanup has run.
+                refuse::<S>(drafts);
+                drop(value);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<S: Strategy> fmt::Debug for Registration<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration")
+            .field("label", &self.label)
+            .field("manager", &self.node.name)
+            .field("created_at", &self.created_at.to_string())
+            .field("needs", &self.needs)
+            .finish_non_exhaustive()
+    }
+}
+
+fn draft(
+    node: &Node,
+    label: Label,
+    created_at: &'static Location<'static>,
+    category: Option<Category>,
+    priority: Option<Priority>,
+    extra: Option<Box<Extra>>,
+    work: Work,
+) -> Draft {
+    let category = category.unwrap_or(Category::Event);
+    let usual = if node.config.priority_by_category { Category::typical_priority } else { Category::default_priority };
+    Draft { label, category, priority: priority.unwrap_or_else(|| usual(category)), created_at, work, extra }
+}
+
+fn register(node: &Arc<Node>, draft: Draft, needs: Vec<Need>) -> Result<ResourceId, Refused> {
+    let named = draft.extra.as_ref().is_some_and(|extra| extra.name.is_some());
+    if needs.is_empty() && !named && !node.limited && !node.is_sealed() && !draft.label.is_empty() {
+        return Ok(announce(node, draft));
+    }
+    let heard = anyone_listens().then(|| draft.label.clone());
+    let ids = registry().admit(node, vec![Applicant { draft, needs }])?;
+    let id = ids.first().copied().unwrap_or(ResourceId::NONE);
+    if let Some(label) = heard {
+        node.tell(&ResourceEvent::Registered { id, label });
+    }
+    registry().open(id);
+    Ok(id)
+}
+
+/// Registers without asking, and tells who listens before anyone may clean it.
+#[inline]
+fn announce(node: &Arc<Node>, draft: Draft) -> ResourceId {
+    if !anyone_listens() {
+        return registry().insert(node, draft, Phase::Live, false);
+    }
+    let label = draft.label.clone();
+    let id = registry().insert(node, draft, Phase::Entering, false);
+    node.tell(&ResourceEvent::Registered { id, label });
+    registry().open(id);
+    id
+}
+
+/// Registers for a short form, which is never refused.
+#[inline]
+pub(crate) fn register_short(
+    node: &Arc<Node>,
+    label: Label,
+    created_at: &'static Location<'static>,
+    category: Option<Category>,
+    extra: Option<Box<Extra>>,
+    work: Work,
+) -> ResourceId {
+    let label = if label.is_empty() { Label::from("unnamed") } else { label };
+    let draft = draft(node, label, created_at, category, None, extra, work);
+    if node.limited || node.is_sealed() { register_anyway(node, draft) } else { announce(node, draft) }
+}
+
+#[cold]
+fn register_anyway(node: &Arc<Node>, draft: Draft) -> ResourceId {
+    let label = draft.label.clone();
+    let limit = registry().limit_reached(node, 1);
+    let id = announce(node, draft);
+    if let Some(limit) = limit {
+        node.tell(&ResourceEvent::LimitExceeded { label: label.clone(), limit });
+    }
+    if node.is_sealed() {
+        node.tell(&ResourceEvent::RegisteredAfterShutdown { id, label });
+    }
+    id
+}
+
+/// What was refused is cleaned here, the newest first, if the strategy says so.
+fn refuse<S: Strategy>(drafts: Vec<Draft>) {
+    let wanted = contain(S::should_run).unwrap_or(true);
+    let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
+    for draft in drafts.into_iter().rev() {
+        let (timeout, last_resort) = draft.extra.map_or((None, None), |extra| (extra.timeout, extra.last_resort));
+        if wanted {
+            run_refused(draft.work, last_resort, timeout, reason);
+        } else {
+            contain(move || drop((draft.work, last_resort)));
+        }
+    }
+}
+
+/// One resource of a batch, for registrations that come from data.
+///
+/// # Examples
+/// ```
+/// use castoff::{ResourceDefinition, ResourceManager};
+///
+/// let manager = ResourceManager::new("batch");
+/// let guards = manager.register_batch([
+///     ResourceDefinition::new("server", || ()).depends_on_name("pool"),
+///     ResourceDefinition::new("orders pool", || ()).named("pool"),
+/// ])?;
+/// assert_eq!(guards.len(), 2);
+/// # Ok::<(), castoff::RegisterError>(())
+/// ```
+#[must_use = "a definition does nothing until it is registered with `register_batch`"]
+pub struct ResourceDefinition {
+    label: Label,
+    created_at: &'static Location<'static>,
+    category: Option<Category>,
+    priority: Option<Priority>,
+    extra: Box<Extra>,
+    needs: Vec<Need>,
+    work: Work,
+}
+
+impl ResourceDefinition {
+    /// A resource of this label, with this cleanup, made on the calling line.
+    #[track_caller]
+    pub fn new<F, O>(label: impl Into<Label>, cleanup: F) -> ResourceDefinition
+    where
+        F: FnOnce() -> O + Send + 'static,
+        O: Outcome,
+    {
+        ResourceDefinition {
+            label: label.into(),
+            created_at: Location::caller(),
+            category: None,
+            priority: None,
+            extra: Box::default(),
+            needs: Vec::new(),
+            work: work(cleanup),
+        }
+    }
+
+    /// A name: see [`Registration::named`].
+    pub fn named(mut self, name: impl Into<Label>) -> Self {
+        self.extra.name = Some(name.into());
+        self
+    }
+
+    /// The kind of resource: see [`Registration::category`].
+    pub fn category(mut self, category: Category) -> Self {
+        self.category = Some(category);
+        self
+    }
+
+    /// How urgent the cleanup is: see [`Registration::priority`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// How long the cleanup may take: see [`Registration::timeout`].
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.extra.timeout = Some(limit);
+        self
+    }
+
+    /// One more tag, for filters.
+    pub fn tag(mut self, tag: impl Into<Label>) -> Self {
+        self.extra.tags.push(tag.into());
+        self
+    }
+
+    /// A sentence about it, for infos.
+    pub fn description(mut self, text: impl Into<Label>) -> Self {
+        self.extra.description = Some(text.into());
+        self
+    }
+
+    /// Something else worth knowing. A key given again replaces its value.
+    pub fn metadata(mut self, key: impl Into<Label>, value: impl Into<MetadataValue>) -> Self {
+        self.extra.metadata.set(key.into(), value.into());
+        self
+    }
+
+    /// It needs the resource of this name: another of the batch, earlier or later, or one that is live in the
+    /// manager or above.
+    pub fn depends_on_name(mut self, name: impl Into<Label>) -> Self {
+        self.needs.push(Need::Name(name.into()));
+        self
+    }
+}
+
+impl fmt::Debug for ResourceDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceDefinition")
+            .field("label", &self.label)
+            .field("name", &self.extra.name)
+            .field("needs", &self.needs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Registers all of these or none.
+pub(crate) fn register_batch(
+    node: &Arc<Node>,
+    definitions: Vec<ResourceDefinition>,
+) -> Result<Vec<ResourceGuard<()>>, RegisterError> {
+    let apply = |definition: ResourceDefinition| {
+        let ResourceDefinition { label, created_at, category, priority, extra, needs, work } = definition;
+        Applicant { draft: draft(node, label, created_at, category, priority, Some(extra), work), needs }
+    };
+    let applicants: Vec<Applicant> = definitions.into_iter().map(apply).collect();
+    let labels: Vec<Label> = match anyone_listens() {
+        true => applicants.iter().map(|applicant| applicant.draft.label.clone()).collect(),
+        false => Vec::new(),
+    };
+    let ids = registry().admit(node, applicants).map_err(|Refused { error, drafts }| {
+        refuse::<Always>(drafts);
+        error
+    })?;
+    for (id, label) in ids.iter().zip(labels) {
+        node.tell(&ResourceEvent::Registered { id: *id, label });
+    }
+    for id in &ids {
+        registry().open(*id);
+    }
+    Ok(ids.into_iter().map(|id| ResourceGuard::new((), id)).collect())
+}

@@ -1,0 +1,491 @@
+//! Who may clean what: claims, ends, and the ways a guard lets go.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::cleanup::Work;
+use crate::clock::Started;
+use crate::error::{CleanupError, CleanupErrorKind, UnregisterError};
+use crate::events::{ResourceEvent, anyone_listens};
+use crate::id::{Label, ResourceId};
+use crate::registry::Registry;
+use crate::registry::entry::{Entry, Kept, Phase};
+use crate::registry::shard::Shard;
+use crate::registry::tree::Node;
+
+/// How many cleanups of one manager and shard are all timed; beyond, one in [`SAMPLE`] is, and counts for all.
+const TIMED: u32 = 1_024;
+const SAMPLE: u64 = 64;
+
+/// A claimed cleanup: whoever has it runs it, and says how it ended with [`Registry::finish`].
+pub(crate) struct Job {
+    pub(crate) id: ResourceId,
+    pub(crate) work: Work,
+    pub(crate) last_resort: Option<Work>,
+    /// The resource's own.
+    pub(crate) timeout: Option<Duration>,
+    linked: bool,
+    /// How many cleanups its duration counts for; zero where it need not be timed.
+    pub(crate) weight: u64,
+}
+
+/// What came of a claim.
+pub(crate) enum Claim {
+    Job(Job),
+    /// These depend on it.
+    Behind(Vec<ResourceId>),
+    /// Its cleanup runs elsewhere.
+    Busy,
+    /// It has ended.
+    Gone,
+}
+
+/// What came of letting go of a guard.
+pub(crate) enum Begun {
+    /// Run this; the value stays with the caller.
+    Job(Job, Kept),
+    /// It waits for others, as the error says. The registry keeps the value.
+    Deferred(Box<CleanupError>, Option<Told>),
+    /// Its cleanup runs elsewhere. The registry keeps the value, unless the caller wants to wait for the end.
+    Busy(Option<Kept>),
+    /// It ended before.
+    Ended(Ending, Kept),
+}
+
+/// How a resource ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub(crate) phase: Phase,
+    pub(crate) error: Option<CleanupError>,
+}
+
+/// Whom an event concerns.
+pub(crate) struct Told {
+    pub(crate) node: Arc<Node>,
+    pub(crate) label: Label,
+}
+
+/// What is left to do when a resource has ended, with no lock held.
+#[derive(Default)]
+pub(crate) struct Finished {
+    pub(crate) error: Option<CleanupError>,
+    /// What the entry held: its drop is foreign code.
+    pub(crate) scraps: Option<Box<dyn Send>>,
+    /// Resources that waited for this one alone, if they are deferred.
+    pub(crate) freed: Vec<ResourceId>,
+    /// Set where anyone listens.
+    pub(crate) told: Option<Told>,
+}
+
+/// What an end entails for others.
+#[derive(Default)]
+struct After {
+    /// Its name, free again in this manager.
+    named: Option<(Arc<Node>, Label)>,
+    /// How it ended, for who waits.
+    watched: Option<Ending>,
+    /// Its manager had waited for it to end.
+    leaving: Option<Arc<Node>>,
+}
+
+impl Registry {
+    /// The common case of a dropped guard: nothing depends on it and it depends on nothing.
+    #[inline]
+    pub(crate) fn begin_plain(&self, id: ResourceId) -> Option<Job> {
+        let mut shard = self.shard(id).lock();
+        let entry = shard.entries.get(id.key())?;
+        if entry.linked || entry.phase != Phase::Live {
+            return None;
+        }
+        take(&mut shard, id, false)
+    }
+
+    /// A guard lets go of its resource. `waits`: the caller wants to hear how it ends.
+    pub(crate) fn begin(&self, id: ResourceId, kept: Kept, waits: bool) -> Begun {
+        let Some(node) = self.node_of(id) else { return self.begin_ended(id, kept) };
+        let graph = node.tree.graph.lock();
+        let behind = graph.dependents(id);
+        let mut shard = self.shard(id).lock();
+        let Some(entry) = shard.entries.get_mut(id.key()) else { return ended(kept) };
+        match entry.phase {
+            Phase::Cleaning if waits => Begun::Busy(Some(kept)),
+            Phase::Cleaning => {
+                entry.guarded = false;
+                entry.extra_mut().kept.get_or_insert(kept);
+                Begun::Busy(None)
+            }
+            _ if entry.phase.has_ended() => {
+                drop(shard);
+                drop(graph);
+                self.begin_ended(id, kept)
+            }
+            _ if behind.is_empty() => match take(&mut shard, id, false) {
+                Some(job) => Begun::Job(job, kept),
+                None => ended(kept),
+            },
+            _ => {
+                entry.phase = Phase::Deferred;
+                entry.guarded = false;
+                entry.extra_mut().kept.get_or_insert(kept);
+                let mut error = CleanupError {
+                    id,
+                    label: entry.label.clone(),
+                    category: entry.category,
+                    kind: CleanupErrorKind::Deferred { behind: Vec::new() },
+                    created_at: entry.created_at,
+                    elapsed: Duration::ZERO,
+                };
+                drop(shard);
+                let behind = behind.iter().filter_map(|id| self.label_of(*id)).collect();
+                error.kind = CleanupErrorKind::Deferred { behind };
+                let told = anyone_listens().then(|| Told { node: node.clone(), label: error.label.clone() });
+                Begun::Deferred(Box::new(error), told)
+            }
+        }
+    }
+
+    /// The guard of something that has ended goes: now its slot may.
+    fn begin_ended(&self, id: ResourceId, kept: Kept) -> Begun {
+        let gone = self.shard(id).lock().entries.remove(id.key());
+        let Some(mut entry) = gone else { return ended(kept) };
+        let error = entry.extra.as_mut().and_then(|extra| extra.error.take());
+        Begun::Ended(Ending { phase: entry.phase, error }, Box::new((entry.extra, kept)))
+    }
+
+    /// A teardown wants to clean it, whatever `ignoring` says depends on it.
+    pub(crate) fn claim(&self, id: ResourceId, ignoring: impl Fn(ResourceId) -> bool) -> Claim {
+        {
+            let mut shard = self.shard(id).lock();
+            match shard.entries.get(id.key()) {
+                None => return Claim::Gone,
+                Some(entry) if !entry.linked => return claim_unlinked(&mut shard, id),
+                Some(_) => {}
+            }
+        }
+        let Some(node) = self.node_of(id) else { return Claim::Gone };
+        let graph = node.tree.graph.lock();
+        let behind: Vec<ResourceId> = graph.dependents(id).into_iter().filter(|id| !ignoring(*id)).collect();
+        let mut shard = self.shard(id).lock();
+        let claimable = shard.entries.get(id.key()).is_some_and(|e| matches!(e.phase, Phase::Live | Phase::Deferred));
+        if claimable && !behind.is_empty() {
+            return Claim::Behind(behind);
+        }
+        claim_unlinked(&mut shard, id)
+    }
+
+    /// A deferred resource whose dependents have all gone.
+    pub(crate) fn claim_deferred(&self, id: ResourceId) -> Option<Job> {
+        let node = self.node_of(id)?;
+        let graph = node.tree.graph.lock();
+        if graph.has_dependents(id) {
+            return None;
+        }
+        let mut shard = self.shard(id).lock();
+        match shard.entries.get(id.key())?.phase {
+            Phase::Deferred => take(&mut shard, id, true),
+            _ => None,
+        }
+    }
+
+    /// A claimed cleanup has ended, or is given up. Its edges go with it. `by` is the observer that knows already.
+    pub(crate) fn finish(
+        &self,
+        job: &Ended,
+        result: Result<(), CleanupErrorKind>,
+        elapsed: Duration,
+        by: Option<u64>,
+    ) -> Finished {
+        if !job.linked {
+            let (finished, after) = self.finish_one(job, result, elapsed);
+            self.follow(job.id, after, by);
+            return finished;
+        }
+        let Some(node) = self.node_of(job.id) else { return Finished::default() };
+        let mut graph = node.tree.graph.lock();
+        let (mut finished, after) = self.finish_one(job, result, elapsed);
+        finished.freed = graph.remove(job.id);
+        drop(graph);
+        self.follow(job.id, after, by);
+        finished
+    }
+
+    /// What an end entails for others, once the locks are released.
+    #[inline]
+    fn follow(&self, id: ResourceId, after: After, by: Option<u64>) {
+        if let Some((node, name)) = after.named {
+            forget_name(&node, &name, id);
+        }
+        if let Some(ending) = after.watched {
+            self.post(id, &ending, by);
+        }
+        if let Some(node) = after.leaving {
+            self.retire(&node);
+        }
+    }
+
+    #[inline]
+    fn finish_one(
+        &self,
+        job: &Ended,
+        result: Result<(), CleanupErrorKind>,
+        elapsed: Duration,
+    ) -> (Finished, After) {
+        let (mut finished, mut after) = (Finished::default(), After::default());
+        let mut lock = self.shard(job.id).lock();
+        let shard = &mut *lock;
+        let Some(entry) = shard.entries.get_mut(job.id.key()) else { return (finished, after) };
+        if entry.phase != Phase::Cleaning {
+            return (finished, after);
+        }
+        let phase = match &result {
+            Ok(()) => Phase::Cleaned,
+            Err(CleanupErrorKind::TimedOut(_)) => Phase::TimedOut,
+            Err(_) => Phase::Failed,
+        };
+        if let Err(kind) = result {
+            let error = CleanupError {
+                id: job.id,
+                label: entry.label.clone(),
+                category: entry.category,
+                kind,
+                created_at: entry.created_at,
+                elapsed,
+            };
+            if entry.guarded {
+                entry.extra_mut().error = Some(error.clone());
+            }
+            finished.error = Some(error);
+        }
+        let (guarded, watched, member) = (entry.guarded, entry.watched, entry.member);
+        let name = entry.name().cloned();
+        if anyone_listens() {
+            let entry = &*entry;
+            finished.told = shard
+                .members
+                .get(member)
+                .map(|owner| Told { node: owner.node.clone(), label: entry.label.clone() });
+        }
+        if watched {
+            after.watched = Some(Ending { phase, error: finished.error.clone() });
+        }
+        shard.end(job.id.key(), phase);
+        if let Some(owner) = shard.members.get(member) {
+            if job.weight > 0 {
+                owner.node.latencies.lock().record(elapsed, job.weight);
+            }
+            if owner.live == 0 && owner.node.is_ending() {
+                after.leaving = Some(owner.node.clone());
+            }
+            after.named = name.map(|name| (owner.node.clone(), name));
+        }
+        if guarded {
+            // What the value of an erased guard holds goes now; the rest is small, and the guard may ask.
+            if let Some(kept) = shard.entries.get_mut(job.id.key()).and_then(|e| e.extra.as_mut()?.kept.take()) {
+                finished.scraps = Some(kept);
+            }
+        } else if let Some(entry) = shard.entries.remove(job.id.key()) {
+            finished.scraps = entry.extra.map(|extra| extra as Kept);
+        }
+        (finished, after)
+    }
+
+    /// Forgets a resource without its cleanup. `guarded`: its guard is still there. Whatever depends on it stays.
+    pub(crate) fn release(&self, id: ResourceId, guarded: bool) -> Finished {
+        let Some(node) = self.node_of(id) else {
+            let gone = if guarded { None } else { self.shard(id).lock().entries.remove(id.key()) };
+            return Finished { scraps: gone.map(|entry| Box::new(entry.extra) as Kept), ..Finished::default() };
+        };
+        let mut graph = node.tree.graph.lock();
+        let mut lock = self.shard(id).lock();
+        let shard = &mut *lock;
+        let Some(entry) = shard.entries.get_mut(id.key()) else { return Finished::default() };
+        match entry.phase {
+            Phase::Cleaning => {
+                entry.guarded &= guarded;
+                return Finished::default();
+            }
+            _ if entry.phase.has_ended() => {
+                let gone = if guarded { None } else { shard.entries.remove(id.key()) };
+                return Finished { scraps: gone.map(|entry| Box::new(entry.extra) as Kept), ..Finished::default() };
+            }
+            _ => {}
+        }
+        let (work, watched, name, linked) = (entry.work.take(), entry.watched, entry.name().cloned(), entry.linked);
+        let label = entry.label.clone();
+        let extra = entry.extra.take();
+        shard.end(id.key(), Phase::Released);
+        if !guarded {
+            shard.entries.remove(id.key());
+        }
+        drop(lock);
+        let freed = if linked { graph.remove(id) } else { Vec::new() };
+        drop(graph);
+        if let Some(name) = name {
+            forget_name(&node, &name, id);
+        }
+        if watched {
+            self.post(id, &Ending { phase: Phase::Released, error: None }, None);
+        }
+        self.retire_if_ending(&node);
+        let told = anyone_listens().then(|| Told { node, label });
+        Finished { error: None, scraps: Some(Box::new((work, extra))), freed, told }
+    }
+
+    /// The same where nothing depends on it, else refused. `Ok(None)`: it is not live.
+    pub(crate) fn unregister(&self, within: &Arc<Node>, id: ResourceId) -> Result<Option<Finished>, UnregisterError> {
+        let Some(node) = self.node_of(id).filter(|node| node.is_within(within)) else { return Ok(None) };
+        let dependents = node.tree.graph.lock().dependents(id);
+        if !dependents.is_empty() {
+            let dependents = dependents.iter().filter_map(|id| self.label_of(*id)).collect();
+            return Err(UnregisterError::DependentsLive { dependents });
+        }
+        let live = |entry: &mut Entry| matches!(entry.phase, Phase::Entering | Phase::Live | Phase::Deferred);
+        match self.with(id, |entry| live(entry).then_some(entry.guarded)).flatten() {
+            Some(guarded) => Ok(Some(self.release(id, guarded))),
+            None => Ok(None),
+        }
+    }
+
+    /// The guard goes, the resource stays, and its value with it.
+    pub(crate) fn leak(&self, id: ResourceId, kept: Kept) -> Option<Kept> {
+        let mut shard = self.shard(id).lock();
+        let Some(entry) = shard.entries.get_mut(id.key()) else { return Some(kept) };
+        if entry.phase.has_ended() {
+            let gone = shard.entries.remove(id.key()).map(|entry| entry.extra);
+            drop(shard);
+            return Some(Box::new((gone, kept)));
+        }
+        entry.guarded = false;
+        let extra = entry.extra_mut();
+        extra.leaked = true;
+        extra.kept.get_or_insert(kept);
+        None
+    }
+
+    /// The registry keeps the value of a guard that stays. Given back when the resource has ended.
+    pub(crate) fn keep(&self, id: ResourceId, kept: Kept) -> Option<Kept> {
+        let mut shard = self.shard(id).lock();
+        match shard.entries.get_mut(id.key()) {
+            Some(entry) if !entry.phase.has_ended() => {
+                entry.extra_mut().kept.get_or_insert(kept);
+                None
+            }
+            _ => Some(kept),
+        }
+    }
+
+    /// Waits until a cleanup that runs elsewhere has ended.
+    pub(crate) fn wait_for_end(&'static self, id: ResourceId) {
+        let over = Arc::new((Mutex::new(false), Condvar::new()));
+        let hears = over.clone();
+        let _observing = self.observe(Arc::new(move |ended, _| {
+            if ended == id {
+                *hears.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                hears.1.notify_all();
+            }
+        }));
+        let running = |entry: &mut Entry| {
+            entry.watched = true;
+            !entry.phase.has_ended()
+        };
+        if !self.with(id, running).unwrap_or(false) {
+            return;
+        }
+        let mut ended = over.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*ended {
+            ended = over.1.wait(ended).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn retire_if_ending(&self, node: &Arc<Node>) {
+        if node.is_ending() {
+            self.retire(node);
+        }
+    }
+}
+
+fn ended(kept: Kept) -> Begun {
+    Begun::Ended(Ending { phase: Phase::Released, error: None }, kept)
+}
+
+/// Frees a name, unless somebody has it again already.
+fn forget_name(node: &Node, name: &Label, id: ResourceId) {
+    let mut names = node.names.lock();
+    if names.get(name) == Some(&id) {
+        names.remove(name);
+    }
+}
+
+fn claim_unlinked(shard: &mut Shard, id: ResourceId) -> Claim {
+    let Some(entry) = shard.entries.get(id.key()) else { return Claim::Gone };
+    match entry.phase {
+        Phase::Live | Phase::Deferred => {
+            let guarded = entry.guarded;
+            take(shard, id, guarded).map_or(Claim::Gone, Claim::Job)
+        }
+        Phase::Cleaning => Claim::Busy,
+        _ => Claim::Gone,
+    }
+}
+
+/// Takes the cleanup out: the step that happens once. `guarded`: whether a guard is still there afterwards.
+#[inline]
+fn take(shard: &mut Shard, id: ResourceId, guarded: bool) -> Option<Job> {
+    let entry = shard.entries.get_mut(id.key())?;
+    let work = entry.work.take()?;
+    entry.phase = Phase::Cleaning;
+    entry.guarded &= guarded;
+    let (last_resort, timeout) = match &mut entry.extra {
+        Some(extra) => (extra.last_resort.take(), extra.timeout),
+        None => (None, None),
+    };
+    let (linked, number, member) = (entry.linked, entry.number, entry.member);
+    let weight = match shard.members.get_mut(member) {
+        Some(owner) if owner.timed < TIMED => {
+            owner.timed += 1;
+            1
+        }
+        _ if number % SAMPLE == 0 => SAMPLE,
+        _ => 0,
+    };
+    Some(Job { id, work, last_resort, timeout, linked, weight })
+}
+
+/// What [`Registry::finish`] needs to know of a job that was taken apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) id: ResourceId,
+    linked: bool,
+    weight: u64,
+}
+
+impl Job {
+    #[inline]
+    pub(crate) fn ended(&self) -> Ended {
+        Ended { id: self.id, linked: self.linked, weight: self.weight }
+    }
+
+    #[inline]
+    pub(crate) fn start(&self) -> Started {
+        Started::now(self.weight > 0)
+    }
+}
+
+impl Ended {
+    /// For a duration that was measured in any case.
+    pub(crate) fn timed(self) -> Ended {
+        Ended { weight: 1, ..self }
+    }
+}
+
+impl Finished {
+    /// The events of this end, told with no lock held.
+    pub(crate) fn tell(&mut self, id: ResourceId, released: bool) {
+        let Some(Told { node, label }) = self.told.take() else { return };
+        node.tell(&match &self.error {
+            Some(error) => ResourceEvent::CleanupFailed { error: error.clone() },
+            None if released => ResourceEvent::Released { id, label },
+            None => ResourceEvent::Cleaned { id, label },
+        });
+    }
+}

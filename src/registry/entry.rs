@@ -1,0 +1,174 @@
+//! What the registry keeps of one resource.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::cleanup::Work;
+use crate::clock::Coarse;
+use crate::error::CleanupError;
+use crate::id::{Label, Stamp};
+use crate::registry::shard::NO_LINK;
+use crate::resource::{Category, Metadata, Priority, ResourceState};
+
+/// A value whose guard is gone, kept until its cleanup has ended.
+pub(crate) type Kept = Box<dyn Send>;
+
+/// Where an entry is in its life. Up to `Cleaning` it counts as live.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Phase {
+    /// Being announced to listeners: nobody may clean it yet, or they would hear of its end first.
+    Entering,
+    Live,
+    Deferred,
+    Cleaning,
+    Cleaned,
+    Failed,
+    TimedOut,
+    Released,
+}
+
+impl Phase {
+    pub(crate) fn has_ended(self) -> bool {
+        matches!(self, Phase::Cleaned | Phase::Failed | Phase::TimedOut | Phase::Released)
+    }
+
+    /// Whether something new may depend on it.
+    pub(crate) fn can_be_needed(self) -> bool {
+        matches!(self, Phase::Entering | Phase::Live | Phase::Deferred)
+    }
+}
+
+impl From<Phase> for ResourceState {
+    fn from(phase: Phase) -> ResourceState {
+        match phase {
+            Phase::Entering | Phase::Live => ResourceState::Live,
+            Phase::Deferred => ResourceState::Deferred,
+            Phase::Cleaning => ResourceState::Cleaning,
+            Phase::Cleaned => ResourceState::Cleaned,
+            Phase::Failed => ResourceState::Failed,
+            Phase::TimedOut => ResourceState::TimedOut,
+            Phase::Released => ResourceState::Released,
+        }
+    }
+}
+
+/// What a registration asks for.
+pub(crate) struct Draft {
+    pub(crate) label: Label,
+    pub(crate) category: Category,
+    pub(crate) priority: Priority,
+    pub(crate) created_at: &'static Location<'static>,
+    pub(crate) work: Work,
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// One resource. A thousand of them, with slots, cleanups and guards, have to fit into 256 KiB.
+pub(crate) struct Entry {
+    pub(crate) label: Label,
+    pub(crate) category: Category,
+    pub(crate) created_at: &'static Location<'static>,
+    pub(crate) created: Coarse,
+    pub(crate) turn: u64,
+    pub(crate) number: u64,
+    pub(crate) work: Option<Work>,
+    pub(crate) extra: Option<Box<Extra>>,
+    /// Its manager's member in the shard, and the thread that registered it.
+    pub(crate) member: u32,
+    pub(crate) thread: u32,
+    /// The neighbours in its member's list, the newer one first.
+    pub(crate) newer: u32,
+    pub(crate) older: u32,
+    pub(crate) era: u32,
+    pub(crate) priority: Priority,
+    pub(crate) phase: Phase,
+    /// A guard holds it: its slot stays after its end, so that the guard can ask how it ended.
+    pub(crate) guarded: bool,
+    /// It has, or had, an edge in the graph.
+    pub(crate) linked: bool,
+    /// Somebody waits for its end.
+    pub(crate) watched: bool,
+}
+
+/// What few resources have.
+#[derive(Default)]
+pub(crate) struct Extra {
+    pub(crate) name: Option<Label>,
+    pub(crate) description: Option<Label>,
+    pub(crate) tags: Vec<Label>,
+    pub(crate) metadata: Metadata,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) leak_after: Option<Duration>,
+    pub(crate) estimated_bytes: Option<usize>,
+    pub(crate) long_lived: bool,
+    pub(crate) last_resort: Option<Work>,
+    pub(crate) touched: Option<Coarse>,
+    /// Held on purpose by `ResourceGuard::leak`.
+    pub(crate) leaked: bool,
+    pub(crate) kept: Option<Kept>,
+    /// How its cleanup failed.
+    pub(crate) error: Option<CleanupError>,
+}
+
+impl Extra {
+    /// Nothing but a last resort.
+    pub(crate) fn forced(last_resort: Work) -> Extra {
+        Extra { last_resort: Some(last_resort), ..Extra::default() }
+    }
+}
+
+impl Entry {
+    #[inline]
+    pub(crate) fn new(draft: Draft, created: Coarse, turn: u64, era: u32) -> Entry {
+        Entry {
+            label: draft.label,
+            category: draft.category,
+            created_at: draft.created_at,
+            created,
+            turn,
+            number: 0,
+            work: Some(draft.work),
+            extra: draft.extra,
+            member: 0,
+            thread: 0,
+            newer: NO_LINK,
+            older: NO_LINK,
+            era,
+            priority: draft.priority,
+            phase: Phase::Live,
+            guarded: true,
+            linked: false,
+            watched: false,
+        }
+    }
+
+    pub(crate) fn stamp(&self, shard: u32) -> Stamp {
+        Stamp { turn: self.turn, shard, number: self.number }
+    }
+
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.extra.as_ref().and_then(|extra| extra.timeout)
+    }
+
+    pub(crate) fn name(&self) -> Option<&Label> {
+        self.extra.as_ref().and_then(|extra| extra.name.as_ref())
+    }
+
+    pub(crate) fn tags(&self) -> &[Label] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.tags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn an_entry_stays_small() {
+        assert!(size_of::<Entry>() <= 136, "{} bytes", size_of::<Entry>());
+    }
+}

@@ -1,0 +1,250 @@
+//! Looking at what is live, without stopping anyone for longer than one shard's part takes.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::clock::Coarse;
+use crate::fork;
+use crate::id::{Label, ResourceId, Stamp};
+use crate::registry::entry::{Entry, Phase};
+use crate::registry::shard::{Stall, Thread};
+use crate::registry::slab::Key;
+use crate::registry::tree::{Node, Totals};
+use crate::registry::{Registry, id_of};
+use crate::resource::{CategoryCounts, Priority, ResourceInfo, ResourceState};
+use crate::stats::{Latencies, ResourceStats};
+
+/// One entry as a scan sees it, under its shard's lock: copy what is needed, run nothing.
+pub(crate) struct Seen<'a> {
+    pub(crate) id: ResourceId,
+    pub(crate) entry: &'a Entry,
+    pub(crate) stamp: Stamp,
+    pub(crate) thread: Option<&'a Label>,
+}
+
+impl Registry {
+    /// Shows every entry of this one manager that has not ended.
+    pub(crate) fn scan(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
+        self.each(node, |number, key, entry, threads| {
+            let thread = threads.get(entry.thread).map(|thread| &thread.label);
+            visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread });
+        });
+    }
+
+    /// The same, and from now on somebody waits for their ends.
+    pub(crate) fn scan_and_watch(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
+        self.each(node, |number, key, entry, _| {
+            entry.watched = true;
+            visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread: None });
+        });
+    }
+
+    fn each(&self, node: &Node, mut visit: impl FnMut(u32, Key, &mut Entry, &Stall<Thread>)) {
+        for (number, lane) in node.lanes.iter().enumerate() {
+            if lane.load(Relaxed) == 0 {
+                continue;
+            }
+            let mut shard = self.shards[number].0.lock();
+            let Some(member) = lane.load(Relaxed).checked_sub(1) else { continue };
+            shard.each(member, |key, entry, threads| visit(number as u32, key, entry, threads));
+        }
+    }
+
+    pub(crate) fn watch(&self, id: ResourceId) {
+        self.with(id, |entry| entry.watched = true);
+    }
+
+    /// Shows one entry, if it has not ended and belongs to this manager or one below.
+    pub(crate) fn see<R>(&self, within: &Arc<Node>, id: ResourceId, visit: impl FnOnce(&Arc<Node>, Seen<'_>) -> R) -> Option<R> {
+        let shard = self.shard(id).lock();
+        let entry = shard.entries.get(id.key()).filter(|entry| !entry.phase.has_ended())?;
+        let node = &shard.members.get(entry.member)?.node;
+        let thread = shard.threads.get(entry.thread).map(|thread| &thread.label);
+        let seen = Seen { id, entry, stamp: entry.stamp(id.shard() as u32), thread };
+        node.is_within(within).then(|| visit(node, seen))
+    }
+
+    /// Looks at an entry that has not ended.
+    pub(crate) fn live<R>(&self, id: ResourceId, look: impl FnOnce(&Entry) -> R) -> Option<R> {
+        self.with(id, |entry| (!entry.phase.has_ended()).then(|| look(entry))).flatten()
+    }
+
+    pub(crate) fn is_live(&self, id: ResourceId) -> bool {
+        self.live(id, |_| ()).is_some()
+    }
+
+    pub(crate) fn label_of(&self, id: ResourceId) -> Option<Label> {
+        self.with(id, |entry| entry.label.clone())
+    }
+
+    /// The manager of an entry that has not ended.
+    pub(crate) fn node_of(&self, id: ResourceId) -> Option<Arc<Node>> {
+        let shard = self.shard(id).lock();
+        let entry = shard.entries.get(id.key()).filter(|entry| !entry.phase.has_ended())?;
+        shard.members.get(entry.member).map(|member| member.node.clone())
+    }
+
+    pub(crate) fn state(&self, id: ResourceId) -> ResourceState {
+        // Only a guard asks, and while there is one the slot stays.
+        self.with(id, |entry| entry.phase).unwrap_or(Phase::Released).into()
+    }
+
+    /// How soon a deferred resource is due among others: the greater, the sooner.
+    pub(crate) fn urgency(&self, id: ResourceId) -> Option<(Reverse<Priority>, Stamp)> {
+        self.live(id, |entry| (Reverse(entry.priority), entry.stamp(id.shard() as u32)))
+    }
+
+    pub(crate) fn touch(&self, id: ResourceId) {
+        let now = Coarse::now();
+        self.with(id, |entry| entry.extra_mut().touched = Some(now));
+    }
+
+    /// What has not ended in this manager and below.
+    pub(crate) fn live_count(&self, node: &Arc<Node>) -> usize {
+        node.subtree().iter().map(|node| self.members(node, |live, _| live).into_iter().sum::<usize>()).sum()
+    }
+
+    fn members<R>(&self, node: &Node, mut read: impl FnMut(usize, &Totals) -> R) -> Vec<R> {
+        let mut found = Vec::new();
+        for (number, lane) in node.lanes.iter().enumerate() {
+            if lane.load(Relaxed) == 0 {
+                continue;
+            }
+            let shard = self.shards[number].0.lock();
+            let member = lane.load(Relaxed).checked_sub(1).and_then(|member| shard.members.get(member));
+            found.extend(member.map(|member| read(member.live, &member.totals)));
+        }
+        found
+    }
+
+    pub(crate) fn info(&self, within: &Arc<Node>, id: ResourceId) -> Option<ResourceInfo> {
+        // Edges first: the graph's lock comes before a shard's.
+        let (dependencies, dependents) = {
+            let graph = within.tree.graph.lock();
+            (graph.dependencies(id), graph.dependents(id))
+        };
+        let mut info = self.see(within, id, |node, seen| describe(node, &seen))?;
+        (info.dependencies, info.dependents) = (dependencies, dependents);
+        Some(info)
+    }
+
+    /// Everything live in this manager and below, oldest first.
+    pub(crate) fn infos(&self, within: &Arc<Node>) -> Vec<ResourceInfo> {
+        let mut found: Vec<(Stamp, ResourceInfo)> = Vec::new();
+        for node in within.subtree() {
+            self.scan(&node, |seen| found.push((seen.stamp, describe(&node, &seen))));
+        }
+        found.sort_by_key(|(stamp, _)| *stamp);
+        let graph = within.tree.graph.lock();
+        let edges = |(_, info): (Stamp, ResourceInfo)| ResourceInfo {
+            dependencies: graph.dependencies(info.id),
+            dependents: graph.dependents(info.id),
+            ..info
+        };
+        found.into_iter().map(edges).collect()
+    }
+
+    pub(crate) fn counts(&self, within: &Arc<Node>) -> CategoryCounts {
+        let mut counts = HashMap::new();
+        for node in within.subtree() {
+            self.scan(&node, |seen| *counts.entry(seen.entry.category).or_insert(0) += 1);
+        }
+        let mut sorted = CategoryCounts::default();
+        for (category, count) in counts {
+            sorted.add(category, count);
+        }
+        sorted
+    }
+
+    pub(crate) fn stats(&self, within: &Arc<Node>) -> ResourceStats {
+        let (mut totals, mut latencies) = (Totals::default(), Latencies::default());
+        let mut live = Live::default();
+        let now = Coarse::now();
+        for node in within.subtree() {
+            totals.add(node.folded.lock().all);
+            for counted in self.members(&node, |_, totals| *totals) {
+                totals.add(counted);
+            }
+            latencies.add(&node.latencies.lock());
+            self.scan(&node, |seen| live.add(seen.entry, now));
+        }
+        let priorities = [Priority::Critical, Priority::High, Priority::Medium, Priority::Low];
+        ResourceStats {
+            live: live.count,
+            deferred: live.deferred,
+            registered: totals.registered,
+            cleaned: totals.cleaned,
+            failed: totals.failed,
+            timed_out: totals.timed_out,
+            released: totals.released,
+            by_category: self.counts(within),
+            by_priority: priorities.map(|priority| (priority, live.by_priority[priority as usize])),
+            oldest: live.oldest,
+            newest: live.newest,
+            mean_age: live.ages.checked_div(u32::try_from(live.count).unwrap_or(u32::MAX)),
+            estimated_bytes: live.bytes,
+            cleanup_latency: latencies.summary(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Live {
+    count: usize,
+    deferred: usize,
+    by_priority: [usize; 4],
+    oldest: Option<Duration>,
+    newest: Option<Duration>,
+    ages: Duration,
+    bytes: usize,
+}
+
+impl Live {
+    fn add(&mut self, entry: &Entry, now: Coarse) {
+        let age = now.since(entry.created);
+        self.count += 1;
+        self.deferred += usize::from(entry.phase == Phase::Deferred);
+        self.by_priority[entry.priority as usize] += 1;
+        self.oldest = self.oldest.max(Some(age));
+        self.newest = Some(self.newest.map_or(age, |newest| newest.min(age)));
+        self.ages = self.ages.saturating_add(age);
+        let bytes = entry.extra.as_ref().and_then(|extra| extra.estimated_bytes).unwrap_or(0);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+impl Seen<'_> {
+    /// Whether this process registered it, not one that it was forked from.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.entry.era == fork::era()
+    }
+}
+
+/// All that the entry itself tells: the edges are with the graph.
+fn describe(node: &Node, seen: &Seen<'_>) -> ResourceInfo {
+    let entry = seen.entry;
+    let extra = entry.extra.as_ref();
+    ResourceInfo {
+        id: seen.id,
+        label: entry.label.clone(),
+        name: entry.name().cloned(),
+        category: entry.category,
+        priority: entry.priority,
+        state: entry.phase.into(),
+        created_at: entry.created_at,
+        age: entry.created.elapsed(),
+        thread: seen.thread.cloned().unwrap_or_else(|| Label::from("a thread that was ending")),
+        manager: node.name.clone(),
+        tags: entry.tags().to_vec(),
+        metadata: extra.map(|extra| extra.metadata.clone()).unwrap_or_default(),
+        description: extra.and_then(|extra| extra.description.clone()),
+        timeout: entry.timeout(),
+        dependencies: Vec::new(),
+        dependents: Vec::new(),
+        estimated_bytes: extra.and_then(|extra| extra.estimated_bytes),
+        long_lived: extra.is_some_and(|extra| extra.long_lived),
+    }
+}

@@ -1,0 +1,302 @@
+//! What is live: entries in shards, the managers they belong to, and who may clean what.
+//!
+//! In come drafts (from the builder) and claims (from guards and teardowns); out go jobs, each exactly once. How a
+//! cleanup is run is not known here, and no foreign code runs under any lock.
+//!
+//! Invariants:
+//! 1. An entry's cleanup leaves it once, under its shard's lock, with the step from live to cleaning.
+//! 2. An entry with live dependents is not claimed, but by force: edges and claims of linked entries meet under the
+//!    tree's graph lock.
+//! 3. An entry counts as live until its cleanup has ended; its edges go in the same step.
+//! 4. Registration and drop of an unlinked resource take one shard's lock and no other.
+
+mod admit;
+mod claim;
+pub(crate) mod entry;
+mod look;
+pub(crate) mod queue;
+pub(crate) mod shard;
+pub(crate) mod slab;
+pub(crate) mod tree;
+mod turns;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use once_cell::sync::OnceCell;
+
+pub(crate) use admit::{Applicant, Need, Refused};
+pub(crate) use claim::{Begun, Claim, Ended, Ending, Finished, Job, Told};
+pub(crate) use look::Seen;
+
+use crate::clock::Coarse;
+use crate::fork;
+use crate::id::{Label, ManagerId, ResourceId, Stamp};
+use crate::registry::entry::{Draft, Entry, Phase};
+use crate::registry::shard::{NO_LINK, Shard};
+use crate::registry::slab::Key;
+use crate::registry::tree::{Node, Seed};
+use crate::registry::turns::Turns;
+use crate::sync::Lock;
+
+const INDEX_BITS: u32 = 26;
+const SHARD_BITS: u32 = 6;
+
+/// Told when a watched resource has ended.
+pub(crate) type Observer = Arc<dyn Fn(ResourceId, &Ending) + Send + Sync>;
+
+#[repr(align(128))] // two cache lines, which processors fetch in pairs: neighbours do not disturb each other
+struct Padded(Lock<Shard>);
+
+/// Everything that is registered in the process, of whatever tree: ids are unique in it.
+pub(crate) struct Registry {
+    shards: Box<[Padded]>,
+    turns: Turns,
+    managers: AtomicU64,
+    lanes: AtomicU32,
+    observers: Lock<Vec<(u64, Observer)>>,
+    observing: AtomicUsize,
+    next_observer: AtomicU64,
+}
+
+static REGISTRY: OnceCell<Registry> = OnceCell::new();
+
+/// The process's registry.
+#[inline]
+pub(crate) fn registry() -> &'static Registry {
+    REGISTRY.get_or_init(|| {
+        fork::watch();
+        let threads = std::thread::available_parallelism().map_or(4, usize::from);
+        Registry::new((threads * 4).next_power_of_two().min(1 << SHARD_BITS))
+    })
+}
+
+thread_local! {
+    static LANE: Lane = Lane::new();
+}
+
+/// A thread's place in the registry: where it registers, until it ends.
+struct Lane {
+    shard: u32,
+    thread: u32,
+}
+
+impl Lane {
+    fn new() -> Lane {
+        let registry = registry();
+        let number = registry.lanes.fetch_add(1, Relaxed);
+        let shard = number % registry.shards.len() as u32;
+        let label = match std::thread::current().name() {
+            Some(name) => Label::from(String::from(name)),
+            None => Label::from(format!("thread {number}")),
+        };
+        let thread = registry.shards[shard as usize].0.lock().begin_thread(label);
+        Lane { shard, thread }
+    }
+
+    /// The calling thread's. A thread that is ending has none any more: then the first shard, as nobody.
+    #[inline]
+    fn current() -> (u32, u32) {
+        LANE.try_with(|lane| (lane.shard, lane.thread)).unwrap_or((0, NO_LINK))
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        registry().shards[self.shard as usize].0.lock().end_thread(self.thread);
+    }
+}
+
+fn id_of(shard: u32, key: Key) -> ResourceId {
+    ResourceId(u64::from(key.generation) << 32 | u64::from(shard) << INDEX_BITS | u64::from(key.index))
+}
+
+impl ResourceId {
+    fn shard(self) -> usize {
+        ((self.0 >> INDEX_BITS) & ((1 << SHARD_BITS) - 1)) as usize
+    }
+
+    fn key(self) -> Key {
+        Key { index: (self.0 & ((1 << INDEX_BITS) - 1)) as u32, generation: (self.0 >> 32) as u32 }
+    }
+}
+
+impl Registry {
+    fn new(shards: usize) -> Registry {
+        Registry {
+            shards: (0..shards).map(|_| Padded(Lock::new(Shard::new(1 << INDEX_BITS)))).collect(),
+            turns: Turns::default(),
+            managers: AtomicU64::new(0),
+            lanes: AtomicU32::new(0),
+            observers: Lock::default(),
+            observing: AtomicUsize::new(0),
+            next_observer: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    fn shard(&self, id: ResourceId) -> &Lock<Shard> {
+        &self.shards[id.shard() % self.shards.len()].0
+    }
+
+    /// Runs `look` on an entry that has not been forgotten, under its shard's lock.
+    fn with<R>(&self, id: ResourceId, look: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        self.shard(id).lock().entries.get_mut(id.key()).map(look)
+    }
+
+    /// Keeps a new entry of this manager, in the calling thread's shard.
+    ///
+    /// # Panics
+    /// When every shard is full: at 2^26 live resources for each of 8 or more shards.
+    #[inline]
+    pub(crate) fn insert(&self, node: &Arc<Node>, draft: Draft, phase: Phase, linked: bool) -> ResourceId {
+        let now = Coarse::now();
+        let (mut shard, mut thread) = Lane::current();
+        let mut entry = Entry::new(draft, now, self.turns.take(shard + 1, now), fork::era());
+        entry.phase = phase;
+        entry.linked = linked;
+        for _ in 0..self.shards.len() {
+            match self.insert_into(shard, thread, node, entry) {
+                Ok(id) => return id,
+                Err(back) => entry = back,
+            }
+            shard = (shard + 1) % self.shards.len() as u32;
+            thread = NO_LINK;
+        }
+        panic!("castoff: {} resources are live, the most there can be", (self.shards.len() as u64) << INDEX_BITS);
+    }
+
+    #[inline]
+    fn insert_into(&self, shard: u32, thread: u32, node: &Arc<Node>, entry: Entry) -> Result<ResourceId, Entry> {
+        loop {
+            let mut data = self.shards[shard as usize].0.lock();
+            match node.lanes[shard as usize].load(Relaxed) {
+                0 => {
+                    drop(data);
+                    self.join(node, shard);
+                }
+                member => return data.insert(entry, member - 1, thread).map(|key| id_of(shard, key)),
+            }
+        }
+    }
+
+    /// Gives a manager its member in a shard, and its place below its parent if it had lost that.
+    #[cold]
+    fn join(&self, node: &Arc<Node>, shard: u32) {
+        let mut attached = node.attached.lock();
+        self.attach(node, &mut attached);
+        let mut data = self.shards[shard as usize].0.lock();
+        let lane = &node.lanes[shard as usize];
+        if lane.load(Relaxed) == 0 {
+            lane.store(data.join(node.clone()) + 1, Relaxed);
+        }
+    }
+
+    fn attach(&self, node: &Arc<Node>, attached: &mut bool) {
+        if *attached {
+            return;
+        }
+        if let Some(parent) = &node.parent {
+            let mut above = parent.attached.lock();
+            self.attach(parent, &mut above);
+            parent.children.lock().insert(node.id, node.clone());
+        }
+        *attached = true;
+    }
+
+    /// Makes a manager, and lists it with its parent.
+    pub(crate) fn new_node(&self, seed: Seed) -> Arc<Node> {
+        let (shard, _) = Lane::current();
+        let turn = self.turns.take(shard + 1, Coarse::now());
+        let number = {
+            let mut data = self.shards[shard as usize].0.lock();
+            data.number += 1;
+            data.number
+        };
+        let id = ManagerId(self.managers.fetch_add(1, Relaxed));
+        let node = Node::new(seed, id, Stamp { turn, shard, number }, self.shards.len());
+        self.attach(&node, &mut node.attached.lock());
+        node
+    }
+
+    /// Ends a manager that has no handle any more, or was shut down, once nothing in it is live: it leaves its
+    /// parent, which keeps its totals. Then the parent may end too.
+    pub(crate) fn retire(&self, node: &Arc<Node>) {
+        let mut node = node.clone();
+        while self.retire_one(&node) {
+            match node.parent.clone() {
+                Some(parent) => node = parent,
+                None => return,
+            }
+        }
+    }
+
+    fn retire_one(&self, node: &Arc<Node>) -> bool {
+        if !node.is_ending() {
+            return false;
+        }
+        let mut attached = node.attached.lock();
+        if !node.children.lock().is_empty() {
+            return false;
+        }
+        for (shard, lane) in self.shards.iter().zip(&node.lanes) {
+            let mut data = shard.0.lock();
+            let Some(member) = lane.load(Relaxed).checked_sub(1) else { continue };
+            if data.members.get(member).is_some_and(|member| member.live > 0) {
+                return false;
+            }
+            lane.store(0, Relaxed);
+            let gone = data.members.take(member);
+            drop(data);
+            if let Some(member) = gone {
+                node.add_totals(member.totals);
+            }
+        }
+        if std::mem::take(&mut *attached)
+            && let Some(parent) = &node.parent
+        {
+            parent.children.lock().remove(&node.id);
+            node.give_totals(parent);
+        }
+        true
+    }
+
+    /// Is told of each watched resource's end from now on, until it is dropped.
+    pub(crate) fn observe(&'static self, observer: Observer) -> Observing {
+        let key = self.next_observer.fetch_add(1, Relaxed);
+        self.observers.lock().push((key, observer));
+        self.observing.fetch_add(1, Relaxed);
+        Observing { registry: self, key }
+    }
+
+    /// `by` is not told: it knows.
+    fn post(&self, id: ResourceId, ending: &Ending, by: Option<u64>) {
+        if self.observing.load(Relaxed) <= usize::from(by.is_some()) {
+            return;
+        }
+        let observers: Vec<Observer> = {
+            let list = self.observers.lock();
+            list.iter().filter(|(key, _)| Some(*key) != by).map(|(_, observer)| observer.clone()).collect()
+        };
+        for observer in observers {
+            observer(id, ending);
+        }
+    }
+}
+
+/// Listens for the ends of watched resources while it lives.
+pub(crate) struct Observing {
+    registry: &'static Registry,
+    pub(crate) key: u64,
+}
+
+impl Drop for Observing {
+    fn drop(&mut self) {
+        let gone = {
+            let mut list = self.registry.observers.lock();
+            list.iter().position(|(key, _)| *key == self.key).map(|at| list.swap_remove(at))
+        };
+        self.registry.observing.fetch_sub(1, Relaxed);
+        drop(gone);
+    }
+}

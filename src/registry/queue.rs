@@ -1,0 +1,94 @@
+//! One teardown of a manager at a time: who is next, and what was asked for meanwhile by who must not wait.
+
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// What a cleanup asked for while its manager was being torn down.
+pub(crate) type Request = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    free: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    busy: bool,
+    asked: Vec<Request>,
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other teardown of this manager runs, or gives up at `until`.
+    pub(crate) fn enter(&self, until: Option<Instant>) -> Option<Turn<'_>> {
+        let mut state = self.state();
+        while state.busy {
+            state = match until {
+                None => self.free.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+                    self.free.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        state.busy = true;
+        Some(Turn { queue: self })
+    }
+
+    /// Without waiting: the turn, or the request is left with the teardown that runs.
+    pub(crate) fn enter_or_ask(&self, request: Request) -> Option<Turn<'_>> {
+        let mut state = self.state();
+        if state.busy {
+            state.asked.push(request);
+            return None;
+        }
+        state.busy = true;
+        Some(Turn { queue: self })
+    }
+
+    /// Leaves the request with the teardown that runs, or gives it back when none does.
+    pub(crate) fn ask(&self, request: Request) -> Result<(), Request> {
+        let mut state = self.state();
+        if !state.busy {
+            return Err(request);
+        }
+        state.asked.push(request);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Queue").field("busy", &state.busy).field("asked", &state.asked.len()).finish()
+    }
+}
+
+/// The right to tear a manager down. Its drop does what was asked for meanwhile, then lets the next one in.
+pub(crate) struct Turn<'q> {
+    queue: &'q Queue,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        loop {
+            let asked = {
+                let mut state = self.queue.state();
+                if state.asked.is_empty() {
+                    state.busy = false;
+                    self.queue.free.notify_one();
+                    return;
+                }
+                std::mem::take(&mut state.asked)
+            };
+            for request in asked {
+                request();
+            }
+        }
+    }
+}

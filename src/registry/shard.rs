@@ -1,0 +1,182 @@
+//! One shard: the entries that one thread (or a few) registered, which manager each belongs to, and how many.
+//!
+//! Data behind one lock; nothing here runs foreign code.
+//!
+//! Invariants:
+//! 1. A member's list holds exactly its entries that have not ended, newest first; `live` is its length.
+//! 2. An entry that has ended is in no list; its slot stays only while a guard holds it.
+//! 3. A thread's record stays until the thread and its last live entry have gone.
+
+use std::sync::Arc;
+
+use crate::id::Label;
+use crate::registry::entry::{Entry, Phase};
+use crate::registry::slab::{Key, Slab};
+
+use crate::registry::tree::{Node, Totals};
+
+pub(crate) const NO_LINK: u32 = u32::MAX;
+
+/// The part of a manager that lives in this shard.
+pub(crate) struct Member {
+    pub(crate) node: Arc<Node>,
+    newest: u32,
+    pub(crate) live: usize,
+    pub(crate) totals: Totals,
+    /// How many cleanups were timed: the first ones all are.
+    pub(crate) timed: u32,
+}
+
+pub(crate) struct Thread {
+    pub(crate) label: Label,
+    live: usize,
+    pub(crate) ended: bool,
+}
+
+pub(crate) struct Shard {
+    pub(crate) entries: Slab<Entry>,
+    pub(crate) members: Stall<Member>,
+    pub(crate) threads: Stall<Thread>,
+    pub(crate) number: u64,
+}
+
+impl Shard {
+    pub(crate) fn new(limit: u32) -> Shard {
+        Shard { entries: Slab::new(limit), members: Stall::new(), threads: Stall::new(), number: 0 }
+    }
+
+    pub(crate) fn join(&mut self, node: Arc<Node>) -> u32 {
+        self.members.put(Member { node, newest: NO_LINK, live: 0, totals: Totals::default(), timed: 0 })
+    }
+
+    pub(crate) fn begin_thread(&mut self, label: Label) -> u32 {
+        self.threads.put(Thread { label, live: 0, ended: false })
+    }
+
+    pub(crate) fn end_thread(&mut self, thread: u32) {
+        if let Some(record) = self.threads.get_mut(thread) {
+            record.ended = true;
+            if record.live == 0 {
+                self.threads.take(thread);
+            }
+        }
+    }
+
+    /// Keeps an entry of this member and thread, or gives it back when the shard is full.
+    #[inline]
+    pub(crate) fn insert(&mut self, mut entry: Entry, member: u32, thread: u32) -> Result<Key, Entry> {
+        let Some(owner) = self.members.get_mut(member) else { return Err(entry) };
+        self.number += 1;
+        entry.number = self.number;
+        entry.member = member;
+        entry.thread = thread;
+        entry.older = owner.newest;
+        let older = owner.newest;
+        let key = self.entries.insert(entry)?;
+        owner.newest = key.index;
+        owner.live += 1;
+        owner.totals.registered += 1;
+        if older != NO_LINK
+            && let Some((_, older)) = self.entries.at_mut(older)
+        {
+            older.newer = key.index;
+        }
+        if let Some(record) = self.threads.get_mut(thread) {
+            record.live += 1;
+        }
+        Ok(key)
+    }
+
+    /// The entry has ended this way: it leaves its list and is counted. The slot stays.
+    #[inline]
+    pub(crate) fn end(&mut self, key: Key, how: Phase) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.phase = how;
+        let (newer, older, member, thread) = (entry.newer, entry.older, entry.member, entry.thread);
+        if newer != NO_LINK
+            && let Some((_, newer)) = self.entries.at_mut(newer)
+        {
+            newer.older = older;
+        }
+        if older != NO_LINK
+            && let Some((_, older)) = self.entries.at_mut(older)
+        {
+            older.newer = newer;
+        }
+        if let Some(owner) = self.members.get_mut(member) {
+            if newer == NO_LINK {
+                owner.newest = older;
+            }
+            owner.live -= 1;
+            owner.totals.count(how);
+        }
+        if let Some(record) = self.threads.get_mut(thread) {
+            record.live -= 1;
+            if record.live == 0 && record.ended {
+                self.threads.take(thread);
+            }
+        }
+    }
+
+    /// Takes back a registration that was refused half-way: it was never there.
+    pub(crate) fn retract(&mut self, key: Key) -> Option<Entry> {
+        let member = self.entries.get(key)?.member;
+        self.end(key, Phase::Released);
+        if let Some(owner) = self.members.get_mut(member) {
+            owner.totals.registered -= 1;
+            owner.totals.released -= 1;
+        }
+        self.entries.remove(key)
+    }
+
+    /// Every entry of this member that has not ended, newest first, with the threads they name.
+    pub(crate) fn each(&mut self, member: u32, mut visit: impl FnMut(Key, &mut Entry, &Stall<Thread>)) {
+        let mut next = self.members.get(member).map_or(NO_LINK, |owner| owner.newest);
+        while next != NO_LINK {
+            let Some((key, entry)) = self.entries.at_mut(next) else { return };
+            visit(key, entry, &self.threads);
+            next = entry.older;
+        }
+    }
+}
+
+/// Numbered places, the free ones used first. For the few things of which a shard has some, not millions.
+pub(crate) struct Stall<T> {
+    places: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Stall<T> {
+    const fn new() -> Stall<T> {
+        Stall { places: Vec::new(), free: Vec::new() }
+    }
+
+    fn put(&mut self, value: T) -> u32 {
+        match self.free.pop() {
+            Some(at) => {
+                self.places[at as usize] = Some(value);
+                at
+            }
+            None => {
+                self.places.push(Some(value));
+                self.places.len() as u32 - 1
+            }
+        }
+    }
+
+    pub(crate) fn take(&mut self, at: u32) -> Option<T> {
+        let value = self.places.get_mut(at as usize)?.take()?;
+        self.free.push(at);
+        Some(value)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, at: u32) -> Option<&T> {
+        self.places.get(at as usize)?.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
+        self.places.get_mut(at as usize)?.as_mut()
+    }
+}

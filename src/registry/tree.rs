@@ -1,0 +1,217 @@
+//! The managers: who stands below whom, and what is true of one of them as a whole.
+//!
+//! Lock order, outer first: the turn of a teardown, `names`, the tree's `graph`, `attached` (a child's before its
+//! parent's), `children`, a shard. `folded`, `latencies` and the listeners are leaves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use crate::config::ManagerConfig;
+use crate::events::{Listeners, ResourceEvent};
+use crate::graph::{Graph, Unit};
+use crate::id::{Label, ManagerId, ResourceId, Stamp};
+use crate::registry::entry::Phase;
+use crate::registry::queue::Queue;
+use crate::stats::Latencies;
+use crate::sync::Lock;
+
+/// What all managers of one tree share: who needs whom.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    pub(crate) graph: Lock<Graph>,
+}
+
+/// What has been counted since a manager was made.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Totals {
+    pub(crate) registered: u64,
+    pub(crate) cleaned: u64,
+    pub(crate) failed: u64,
+    pub(crate) timed_out: u64,
+    pub(crate) released: u64,
+}
+
+impl Totals {
+    pub(crate) fn count(&mut self, how: Phase) {
+        match how {
+            Phase::Cleaned => self.cleaned += 1,
+            Phase::Failed => self.failed += 1,
+            Phase::TimedOut => self.timed_out += 1,
+            Phase::Released => self.released += 1,
+            Phase::Entering | Phase::Live | Phase::Deferred | Phase::Cleaning => {}
+        }
+    }
+
+    fn less(self, other: Totals) -> Totals {
+        Totals {
+            registered: self.registered - other.registered,
+            cleaned: self.cleaned - other.cleaned,
+            failed: self.failed - other.failed,
+            timed_out: self.timed_out - other.timed_out,
+            released: self.released - other.released,
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Totals) {
+        self.registered += other.registered;
+        self.cleaned += other.cleaned;
+        self.failed += other.failed;
+        self.timed_out += other.timed_out;
+        self.released += other.released;
+    }
+}
+
+/// What members and children that have ended had counted, and how much of it the parent has been given.
+#[derive(Default, Debug)]
+pub(crate) struct Folded {
+    pub(crate) all: Totals,
+    given: Totals,
+}
+
+/// One manager.
+pub(crate) struct Node {
+    pub(crate) id: ManagerId,
+    pub(crate) name: Label,
+    pub(crate) created_at: &'static Location<'static>,
+    pub(crate) stamp: Stamp,
+    pub(crate) parent: Option<Arc<Node>>,
+    pub(crate) tree: Arc<Tree>,
+    pub(crate) config: ManagerConfig,
+    depth: u32,
+    /// Its member in each shard, plus one; zero where it has none. Written under that shard's lock.
+    pub(crate) lanes: Box<[AtomicU32]>,
+    /// No handle is left.
+    pub(crate) abandoned: AtomicBool,
+    /// Shut down: builders are refused.
+    pub(crate) sealed: AtomicBool,
+    /// Whether its parent lists it. It does from birth until the end, and again when a late guard comes.
+    pub(crate) attached: Lock<bool>,
+    pub(crate) children: Lock<BTreeMap<ManagerId, Arc<Node>>>,
+    pub(crate) names: Lock<HashMap<Label, ResourceId>>,
+    pub(crate) folded: Lock<Folded>,
+    pub(crate) latencies: Lock<Latencies>,
+    pub(crate) listeners: Arc<Listeners>,
+    pub(crate) queue: Queue,
+    /// Itself or one above it has a limit on what may live at once.
+    pub(crate) limited: bool,
+}
+
+/// What a manager is made from.
+pub(crate) struct Seed {
+    pub(crate) name: Label,
+    pub(crate) created_at: &'static Location<'static>,
+    pub(crate) config: ManagerConfig,
+    pub(crate) parent: Option<Arc<Node>>,
+}
+
+impl Node {
+    pub(crate) fn new(seed: Seed, id: ManagerId, stamp: Stamp, shards: usize) -> Arc<Node> {
+        let parent = seed.parent;
+        Arc::new(Node {
+            id,
+            name: seed.name,
+            created_at: seed.created_at,
+            stamp,
+            tree: parent.as_ref().map_or_else(Arc::default, |parent| parent.tree.clone()),
+            limited: seed.config.max_resources.is_some() || parent.as_ref().is_some_and(|parent| parent.limited),
+            config: seed.config,
+            depth: parent.as_ref().map_or(0, |parent| parent.depth + 1),
+            lanes: (0..shards).map(|_| AtomicU32::new(0)).collect(),
+            abandoned: AtomicBool::new(false),
+            sealed: AtomicBool::new(parent.as_ref().is_some_and(|parent| parent.is_sealed())),
+            attached: Lock::new(false),
+            children: Lock::default(),
+            names: Lock::default(),
+            folded: Lock::default(),
+            latencies: Lock::default(),
+            listeners: Arc::default(),
+            queue: Queue::default(),
+            parent,
+        })
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Relaxed)
+    }
+
+    /// Whether it ends with its last resource.
+    #[inline]
+    pub(crate) fn is_ending(&self) -> bool {
+        self.abandoned.load(Relaxed) || self.sealed.load(Relaxed)
+    }
+
+    /// Itself, then its parent, up to the root.
+    pub(crate) fn upwards(self: &Arc<Node>) -> impl Iterator<Item = &Arc<Node>> {
+        std::iter::successors(Some(self), |node| node.parent.as_ref())
+    }
+
+    pub(crate) fn is_within(self: &Arc<Node>, above: &Arc<Node>) -> bool {
+        self.upwards().any(|node| Arc::ptr_eq(node, above))
+    }
+
+    /// Itself and everything below, parents before their children.
+    pub(crate) fn subtree(self: &Arc<Node>) -> Vec<Arc<Node>> {
+        let mut found = vec![self.clone()];
+        let mut next = 0;
+        while next < found.len() {
+            let children: Vec<_> = found[next].children.lock().values().cloned().collect();
+            found.extend(children);
+            next += 1;
+        }
+        found
+    }
+
+    /// Tells its listeners and those of the managers above. The caller holds no lock.
+    pub(crate) fn tell(self: &Arc<Node>, event: &ResourceEvent) {
+        for node in self.upwards() {
+            node.listeners.tell(event);
+        }
+    }
+
+    pub(crate) fn add_totals(&self, totals: Totals) {
+        self.folded.lock().all.add(totals);
+    }
+
+    /// Hands its parent what it has counted since it last did: it leaves.
+    pub(crate) fn give_totals(&self, parent: &Node) {
+        let (news, first) = {
+            let mut folded = self.folded.lock();
+            let first = folded.given == Totals::default();
+            let news = folded.all.less(folded.given);
+            folded.given = folded.all;
+            (news, first)
+        };
+        parent.add_totals(news);
+        // A manager leaves twice only if a guard came after its shutdown: those few are not worth a second histogram.
+        if first {
+            let ours = std::mem::take(&mut *self.latencies.lock());
+            parent.latencies.lock().add(&ours);
+            *self.latencies.lock() = ours;
+        }
+    }
+}
+
+/// The two units that a dependency between resources of these managers orders: those just below the managers'
+/// lowest common ancestor. `None` where the managers are of different trees.
+pub(crate) fn units(
+    (dependent, at): (ResourceId, &Arc<Node>),
+    (dependency, there): (ResourceId, &Arc<Node>),
+) -> Option<(Unit, Unit)> {
+    let (mut left, mut right) = ((Unit::Resource(dependent), at), (Unit::Resource(dependency), there));
+    loop {
+        if Arc::ptr_eq(left.1, right.1) {
+            return Some((left.0, right.0));
+        }
+        let lower = if left.1.depth >= right.1.depth { &mut left } else { &mut right };
+        *lower = (Unit::Manager(lower.1.id), lower.1.parent.as_ref()?);
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! What was counted: [`ResourceStats`] and cleanup [`Latency`].
+
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::resource::{CategoryCounts, Priority};
+
+/// What a manager and its children hold and have held.
+///
+/// # Examples
+/// ```
+/// use castoff::ResourceManager;
+///
+/// let manager = ResourceManager::new("counting");
+/// drop(manager.guard("a", || ()));
+/// let _live = manager.guard("b", || ());
+/// let stats = manager.stats();
+/// assert_eq!((stats.live, stats.registered, stats.cleaned), (1, 2, 1));
+/// assert_eq!(stats.cleanup_latency.count(), 1);
+/// ```
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ResourceStats {
+    /// Resources that have not ended: live, deferred, being cleaned.
+    pub live: usize,
+    /// Of these, how many wait for their last dependent.
+    pub deferred: usize,
+    /// Registrations since the manager was made.
+    pub registered: u64,
+    /// Cleanups that succeeded.
+    pub cleaned: u64,
+    /// Cleanups that failed or panicked.
+    pub failed: u64,
+    /// Cleanups that were given up.
+    pub timed_out: u64,
+    /// Resources let go without a cleanup.
+    pub released: u64,
+    /// Live ones by category.
+    pub by_category: CategoryCounts,
+    /// Live ones by priority, the most urgent first.
+    pub by_priority: [(Priority, usize); 4],
+    /// The age of the oldest live one.
+    pub oldest: Option<Duration>,
+    /// The age of the newest live one.
+    pub newest: Option<Duration>,
+    /// The mean age of the live ones.
+    pub mean_age: Option<Duration>,
+    /// The sum of what live ones said they hold.
+    pub estimated_bytes: usize,
+    /// How long cleanups took.
+    pub cleanup_latency: Latency,
+}
+
+/// How long cleanups took: a copy of a histogram with two significant digits.
+///
+/// Teardowns and `close` time every cleanup. Of those that drops run, each of the first thousand or so (for every
+/// thread and manager) is timed, and from then on one in 64, which counts for all 64.
+///
+/// # Examples
+/// ```
+/// use castoff::ResourceManager;
+/// use std::time::Duration;
+///
+/// let manager = ResourceManager::new("latencies");
+/// drop(manager.guard("slow", || std::thread::sleep(Duration::from_millis(2))));
+/// let latency = manager.stats().cleanup_latency;
+/// assert!(latency.quantile(0.5) >= Some(Duration::from_millis(2)));
+/// assert_eq!(latency.count(), 1);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Latency {
+    /// Nanoseconds at 0, 1/100, .. 1.
+    points: [u64; POINTS],
+    /// Nanoseconds at 0.999 and 0.9999, which a hundredth does not reach.
+    tail: [u64; 2],
+    count: u64,
+}
+
+const POINTS: usize = 101;
+
+impl Latency {
+    /// The time within which this part of the cleanups had ended, `q` from 0 to 1 (values beyond are taken as the
+    /// nearer of the two). `None` before the first cleanup. Steps of 0.01, and 0.999 and 0.9999.
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        if self.count == 0 || q.is_nan() {
+            return None;
+        }
+        let q = q.clamp(0.0, 1.0);
+        let nanoseconds = if q > 0.99 && q <= 0.999 {
+            self.tail[0]
+        } else if q > 0.999 && q <= 0.9999 {
+            self.tail[1]
+        } else {
+            // 0.07 * 100.0 is a little more than 7: without the margin, 8 would be read.
+            self.points[((q * 100.0 - 1e-9).ceil() as usize).min(POINTS - 1)]
+        };
+        Some(Duration::from_nanos(nanoseconds))
+    }
+
+    /// The longest. `None` before the first cleanup.
+    pub fn max(&self) -> Option<Duration> {
+        self.quantile(1.0)
+    }
+
+    /// How many cleanups these figures stand for.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Latency {
+        Latency { points: [0; POINTS], tail: [0; 2], count: 0 }
+    }
+}
+
+impl fmt::Debug for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Latency")
+            .field("count", &self.count)
+            .field("p50", &self.quantile(0.5))
+            .field("p99", &self.quantile(0.99))
+            .field("max", &self.max())
+            .finish()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Latency {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut out = serializer.serialize_struct("Latency", 6)?;
+        out.serialize_field("count", &self.count)?;
+        for (name, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
+            out.serialize_field(name, &self.quantile(q))?;
+        }
+        out.end()
+    }
+}
+
+/// The histogram behind [`Latency`], made with the first cleanup: most scopes are gone before they need one.
+#[derive(Default)]
+pub(crate) struct Latencies(Option<Box<Histogram<u64>>>);
+
+impl Latencies {
+    /// Counts `times` cleanups that took this long.
+    pub(crate) fn record(&mut self, elapsed: Duration, times: u64) {
+        if self.0.is_none() {
+            self.0 = Histogram::new(2).ok().map(Box::new);
+        }
+        if let Some(histogram) = &mut self.0 {
+            let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+            // It widens itself to any value, so nothing is refused.
+            histogram.record_n(nanoseconds, times).unwrap_or(());
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Latencies) {
+        let Some(theirs) = &other.0 else { return };
+        match &mut self.0 {
+            None => self.0 = Some(theirs.clone()),
+            // Both resize themselves, so the sum always fits.
+            Some(ours) => ours.add(&**theirs).unwrap_or(()),
+        }
+    }
+
+    pub(crate) fn summary(&self) -> Latency {
+        let Some(histogram) = &self.0 else { return Latency::default() };
+        let value = |q: f64| histogram.value_at_quantile(q);
+        Latency {
+            points: std::array::from_fn(|n| if n == POINTS - 1 { histogram.max() } else { value(n as f64 / 100.0) }),
+            tail: [value(0.999), value(0.9999)],
+            count: histogram.len(),
+        }
+    }
+}
+
+impl fmt::Debug for Latencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.summary().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_within_a_hundredth_of_what_was_recorded() {
+        let mut latencies = Latencies::default();
+        for n in 1..=1_000 {
+            latencies.record(Duration::from_micros(n), 1);
+        }
+        let latency = latencies.summary();
+        assert_eq!(latency.count(), 1_000);
+        for (q, micros) in [(0.5, 500.0), (0.07, 70.0), (0.99, 990.0), (0.999, 999.0), (1.0, 1_000.0), (7.0, 1_000.0)] {
+            let read = latency.quantile(q).map_or(0.0, |time| time.as_secs_f64() * 1e6);
+            assert!((read / micros - 1.0).abs() < 0.02, "{q}: {read}");
+        }
+        assert_eq!(latency.quantile(f64::NAN), None);
+    }
+
+    #[test]
+    fn nothing_recorded_is_none_and_the_longest_time_fits() {
+        assert_eq!(Latency::default().quantile(0.5), None);
+        let mut latencies = Latencies::default();
+        latencies.record(Duration::MAX, 1);
+        assert!(latencies.summary().max() > Some(Duration::from_secs(1 << 30)));
+    }
+
+    #[test]
+    fn sums_of_histograms_count_both() {
+        let (mut a, mut b) = (Latencies::default(), Latencies::default());
+        b.record(Duration::from_secs(3), 2);
+        a.add(&b);
+        a.record(Duration::from_nanos(5), 1);
+        a.add(&b);
+        assert_eq!(a.summary().count(), 5);
+    }
+}

@@ -1,0 +1,20 @@
+//! The lock that castoff uses: a mutex that is never poisoned.
+//!
+//! No foreign code runs under any of castoff's locks, so a panic under one can only be castoff's own, and what it
+//! protects is put right before anything that can panic.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[derive(Debug, Default)]
+pub(crate) struct Lock<T>(Mutex<T>);
+
+impl<T> Lock<T> {
+    pub(crate) const fn new(value: T) -> Lock<T> {
+        Lock(Mutex::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

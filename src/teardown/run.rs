@@ -1,0 +1,247 @@
+//! Runs a teardown: helper threads do the cleanups (`worker`), and the caller's thread watches them (`watch`).
+//!
+//! A worker takes what is ready, runs it, and goes on; no cleanup is handed from thread to thread. What is overdue
+//! is left with its thread, and another worker goes on.
+//!
+//! Lock order: a run's state, then a registry lock, never the other way: the registry tells of ends with no lock
+//! held. No foreign code runs under either.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::cleanup::CleanupReason;
+use crate::clock::{Coarse, after};
+use crate::error::{CleanupError, CleanupErrorKind};
+use crate::graph::{Order, Why};
+use crate::id::{Label, ManagerId, ResourceId};
+use crate::registry::entry::Phase;
+use crate::registry::tree::Node;
+use crate::registry::{Ending, registry};
+use crate::report::{Record, ResourceOutcome, SkipReason, TeardownReport};
+use crate::teardown::choose::{Choice, Item};
+use crate::teardown::inbox::Inbox;
+use crate::teardown::state::{Line, NOBODY, Stage, State, Status};
+
+/// How a teardown is run.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) concurrency: usize,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) stop_on_error: bool,
+    pub(crate) force: bool,
+    pub(crate) reason: CleanupReason,
+}
+
+/// The least that is kept of a deadline for last resorts.
+const RESERVE: Duration = Duration::from_millis(100);
+
+pub(crate) struct Run {
+    pub(super) node: Arc<Node>,
+    nodes: HashMap<ManagerId, Arc<Node>>,
+    pub(super) items: Vec<Item>,
+    pub(super) line: Line,
+    pub(super) options: Options,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) start: Instant,
+    begun: Coarse,
+    /// When the run ends but for last resorts, and when it ends.
+    pub(super) soft_end: Option<Instant>,
+    pub(super) hard_end: Option<Instant>,
+    state: Mutex<State>,
+    /// Something to do.
+    pub(super) work: Condvar,
+    /// Something for the supervisor to look at.
+    pub(super) watch: Condvar,
+    index_of: OnceLock<HashMap<ResourceId, u32>>,
+}
+
+/// Runs what was chosen, in this order. `start` is when the teardown was asked for: its deadline counts from there.
+pub(crate) fn run(
+    node: &Arc<Node>,
+    choice: Choice,
+    order: Order,
+    options: Options,
+    inbox: Arc<Inbox>,
+    start: Instant,
+) -> TeardownReport {
+    let reserve = match options.deadline {
+        Some(deadline) if choice.items.iter().any(|item| item.has_last_resort) => {
+            (deadline / 10).max(RESERVE).min(deadline / 2)
+        }
+        _ => Duration::ZERO,
+    };
+    let end = |less: Duration| options.deadline.and_then(|deadline| after(start, deadline.saturating_sub(less)));
+    let (soft_end, hard_end) = (end(reserve), end(Duration::ZERO));
+    let line = Line::new(order, choice.items.len(), options.concurrency);
+    let state = Mutex::new(State::new(&line, choice.items.len()));
+    let run = Arc::new(Run {
+        node: node.clone(),
+        nodes: choice.nodes.into_iter().map(|node| (node.id, node)).collect(),
+        items: choice.items,
+        line,
+        options,
+        inbox,
+        start,
+        begun: Coarse::now(),
+        soft_end,
+        hard_end,
+        state,
+        work: Condvar::new(),
+        watch: Condvar::new(),
+        index_of: OnceLock::new(),
+    });
+    run.inbox.attach(&run);
+    run.leave_out();
+    run.supervise();
+    run.report()
+}
+
+impl Run {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn item(&self, index: u32) -> &Item {
+        &self.items[index as usize]
+    }
+
+    /// The manager of an item, also when that has ended.
+    pub(super) fn node_of(&self, index: u32) -> &Arc<Node> {
+        self.nodes.get(&self.item(index).manager).unwrap_or(&self.node)
+    }
+
+    pub(super) fn index_of(&self, id: ResourceId) -> Option<u32> {
+        let build = || self.items.iter().zip(0..).map(|(item, index)| (item.id, index)).collect();
+        self.index_of.get_or_init(build).get(&id).copied()
+    }
+
+    pub(super) fn error(&self, index: u32, kind: CleanupErrorKind, elapsed: Duration) -> CleanupError {
+        let item = self.item(index);
+        let label = item.label.clone();
+        CleanupError { id: item.id, label, category: item.category, kind, created_at: item.created_at, elapsed }
+    }
+
+    /// What the order could not place, because something outside depends on it.
+    fn leave_out(&self) {
+        let reason = |why: &Why| match why {
+            Why::Outside(ids) => SkipReason::DependentOutside { dependents: labels(ids) },
+            Why::Behind(ids) => SkipReason::BehindSkipped { dependents: labels(ids) },
+        };
+        let mut state = self.state();
+        for left in &self.line.order.left_out {
+            state.skip(&self.line, left.index, reason(&left.why));
+        }
+    }
+
+    /// Why a claim was refused: these still depend on the item.
+    pub(super) fn held_back(&self, state: &State, by: &[ResourceId]) -> SkipReason {
+        let skipped = Status::Over(ResourceOutcome::Skipped);
+        let was_skipped =
+            |id: &ResourceId| self.index_of(*id).is_some_and(|index| state.results[index as usize].status == skipped);
+        let dependents = labels(by);
+        match by.iter().any(was_skipped) {
+            true => SkipReason::BehindSkipped { dependents },
+            false => SkipReason::DependentOutside { dependents },
+        }
+    }
+
+    /// Somebody else's cleanup of an item has ended.
+    pub(super) fn ended_elsewhere(&self, id: ResourceId, ending: &Ending) {
+        let Some(index) = self.index_of(id) else { return };
+        let mut state = self.state();
+        let foreign = |stage: &Stage| matches!(stage, Stage::Foreign);
+        let Some(at) = state.active.iter().position(|it| it.index == Some(index) && foreign(&it.stage)) else { return };
+        let active = state.active.swap_remove(at);
+        let times = (active.started.duration_since(self.start), active.started.elapsed());
+        self.take_over(&mut state, index, ending, times, active.overtaken);
+        drop(state);
+        self.work.notify_all();
+        self.watch.notify_one();
+    }
+
+    /// Reads somebody else's result of an item.
+    pub(super) fn take_over(
+        &self,
+        state: &mut State,
+        index: u32,
+        ending: &Ending,
+        times: (Duration, Duration),
+        overtaken: bool,
+    ) {
+        if let Some(error) = &ending.error {
+            state.errors.insert(index, error.clone());
+        }
+        let status = match (ending.phase, &ending.error) {
+            (Phase::Released, _) => Status::Gone,
+            (Phase::TimedOut, _) => Status::Over(ResourceOutcome::TimedOut),
+            (_, Some(error)) => Status::Over(outcome_of(&error.kind)),
+            _ => Status::Over(ResourceOutcome::Cleaned),
+        };
+        state.resolve(&self.line, index, status, times, overtaken);
+        state.notes.insert(index, String::from("cleaned elsewhere"));
+        self.stop_if_failed(state, status);
+    }
+
+    pub(super) fn stop_if_failed(&self, state: &mut State, status: Status) {
+        let good = matches!(status, Status::Gone | Status::Over(ResourceOutcome::Cleaned | ResourceOutcome::Skipped));
+        if self.options.stop_on_error && !good {
+            state.stop(&self.line, SkipReason::StoppedOnError);
+        }
+    }
+
+    fn report(&self) -> TeardownReport {
+        let duration = self.start.elapsed();
+        let mut state = self.state();
+        let counted = |index: &u32| matches!(state.results[*index as usize].status, Status::Over(_));
+        let mut indexes: Vec<u32> = (0..self.items.len() as u32).filter(counted).collect();
+        let skipped = Status::Over(ResourceOutcome::Skipped);
+        indexes.sort_by_key(|index| {
+            let result = state.results[*index as usize];
+            (result.status == skipped, result.started, self.line.place(*index))
+        });
+        let mut place = vec![NOBODY; self.items.len()];
+        for (at, index) in indexes.iter().enumerate() {
+            place[*index as usize] = at as u32;
+        }
+        let records = indexes.iter().map(|index| self.record(&mut state, *index, &place)).collect();
+        TeardownReport::new(self.node.name.clone(), records, duration)
+    }
+
+    fn record(&self, state: &mut State, index: u32, place: &[u32]) -> Record {
+        let (item, result) = (self.item(index), state.results[index as usize]);
+        let outcome = match result.status {
+            Status::Over(outcome) => outcome,
+            _ => ResourceOutcome::Skipped,
+        };
+        let waited_for = place.get(result.waited_for as usize).filter(|at| **at != NOBODY).map(|at| *at as usize);
+        Record {
+            id: item.id,
+            label: item.label.clone(),
+            category: item.category,
+            created_at: item.created_at,
+            lived: self.begun.since(item.created) + result.started,
+            outcome,
+            started: result.started,
+            duration: result.duration,
+            error: state.errors.remove(&index),
+            skipped: state.skips.remove(&index),
+            after_failed: state.after_failed.get(&index).map(|failed| self.item(*failed).label.clone()),
+            note: state.notes.remove(&index),
+            waited_for: waited_for.filter(|_| outcome != ResourceOutcome::Skipped),
+        }
+    }
+}
+
+pub(super) fn outcome_of(kind: &CleanupErrorKind) -> ResourceOutcome {
+    match kind {
+        CleanupErrorKind::Panicked(_) => ResourceOutcome::Panicked,
+        CleanupErrorKind::TimedOut(_) => ResourceOutcome::TimedOut,
+        CleanupErrorKind::Cancelled => ResourceOutcome::Cancelled,
+        CleanupErrorKind::Failed(_) | CleanupErrorKind::Deferred { .. } => ResourceOutcome::Failed,
+    }
+}
+
+pub(super) fn labels(ids: &[ResourceId]) -> Vec<Label> {
+    ids.iter().filter_map(|id| registry().label_of(*id)).collect()
+}

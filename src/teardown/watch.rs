@@ -1,0 +1,229 @@
+//! The supervisor: the caller's thread, which watches the workers and keeps the limits and the deadline.
+//!
+//! Under a deadline nothing is waited for longer than half of what is left. What was left running may still end
+//! well; what stands behind it waits until nothing else is left, and then for half of what is left of the deadline.
+//! A part of the deadline is kept for last resorts, where any of the chosen has one.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use crate::clock::after;
+use crate::error::CleanupErrorKind;
+use crate::events::ResourceEvent;
+use crate::registry::registry;
+use crate::report::{ResourceOutcome, SkipReason};
+use crate::runtime::helper;
+use crate::teardown::run::Run;
+use crate::teardown::state::{Overdue, Stage, State, Status, Task};
+use crate::work::{conclude, run_freed};
+
+impl Run {
+    /// Returns when everything is over, or the deadline has come.
+    pub(super) fn supervise(self: &Arc<Self>) {
+        let mut state = self.state();
+        loop {
+            let now = Instant::now();
+            self.keep_deadline(&mut state, now);
+            let slow = self.look_after(&mut state, now);
+            if !slow.is_empty() {
+                drop(state);
+                self.tell_slow(&slow);
+                state = self.state();
+                continue;
+            }
+            self.overtake(&mut state, now);
+            if is_over(&state) {
+                break;
+            }
+            if let Some(worker) = self.staff(&mut state) {
+                // No thread to be had: then here, unwatched, rather than not at all.
+                drop(state);
+                self.work_here(worker);
+                state = self.state();
+                continue;
+            }
+            state.alarm = self.alarm(&state);
+            state = match state.alarm {
+                None => self.watch.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(alarm) => {
+                    let left = alarm.saturating_duration_since(Instant::now());
+                    self.watch.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        state.over = true;
+        let leavings = std::mem::take(&mut state.leavings);
+        drop(state);
+        self.work.notify_all();
+        if !leavings.is_empty() {
+            let rest = move || leavings.into_iter().for_each(|(id, finished)| run_freed(conclude(id, finished)));
+            // A refused thread drops what was to be told, not the ends themselves, which are recorded.
+            helper("castoff-leavings", rest).unwrap_or(());
+        }
+    }
+
+    /// When the deadline less the reserve has come, nothing starts any more and what runs is given up; when the
+    /// deadline itself has come, last resorts are too.
+    fn keep_deadline(&self, state: &mut State, now: Instant) {
+        if self.soft_end.is_none_or(|end| now < end) {
+            return;
+        }
+        state.stop(&self.line, SkipReason::DeadlinePassed);
+        let runs = |stage: &Stage| matches!(stage, Stage::Graceful { .. } | Stage::Foreign);
+        while let Some(at) = state.active.iter().position(|active| runs(&active.stage)) {
+            self.give_up(state, at, now);
+        }
+        if self.hard_end.is_none_or(|end| now < end) {
+            return;
+        }
+        while !state.active.is_empty() {
+            self.give_up(state, 0, now);
+        }
+        for task in std::mem::take(&mut state.tasks) {
+            match task {
+                Task::Force(overdue) => self.end_unwatched(state, *overdue),
+                Task::Free(id) => {
+                    let freed = crate::registry::Finished { freed: vec![id], ..Default::default() };
+                    state.leavings.push((id, freed));
+                }
+                Task::Clean(_) => {}
+            }
+        }
+    }
+
+    /// Gives up what has passed its limit, and leaves what has used up the run's patience. Returns what is slow.
+    fn look_after(&self, state: &mut State, now: Instant) -> Vec<u32> {
+        let past = |moment: Option<Instant>| moment.is_some_and(|moment| now >= moment);
+        let mut slow = Vec::new();
+        let mut at = 0;
+        while at < state.active.len() {
+            if past(state.active[at].limit) {
+                self.give_up(state, at, now);
+                continue;
+            }
+            let active = &mut state.active[at];
+            if past(active.patience) && !active.left {
+                active.left = true;
+                state.workers -= usize::from(active.worker.is_some());
+            }
+            if past(active.notice) {
+                active.notice = after(now, self.node.config.slow_after);
+                slow.extend(active.index);
+            }
+            at += 1;
+        }
+        slow
+    }
+
+    fn tell_slow(&self, slow: &[u32]) {
+        for index in slow {
+            let item = self.item(*index);
+            let event = ResourceEvent::SlowCleanup { id: item.id, label: item.label.clone() };
+            self.node_of(*index).tell(&event);
+        }
+    }
+
+    /// Leaves what runs with its thread, for good.
+    fn give_up(&self, state: &mut State, at: usize, now: Instant) {
+        let active = state.active.swap_remove(at);
+        if active.worker.is_some() && !active.left {
+            state.workers -= 1;
+        }
+        let Some(index) = active.index else { return };
+        let (started, overtaken) = (active.started, active.overtaken);
+        let elapsed = now.duration_since(started);
+        let times = (started.duration_since(self.start), elapsed);
+        // What it was allowed: its own limit, or what the deadline left of that.
+        let kind = CleanupErrorKind::TimedOut(self.item(index).limit.min(elapsed));
+        match active.stage {
+            Stage::Graceful { ended, last_resort } => {
+                let left_with = active.worker;
+                let overdue = Overdue { index, ended, kind, started, elapsed, last_resort, left_with, overtaken };
+                state.tasks.push_back(Task::Force(Box::new(overdue)));
+            }
+            Stage::Forced(overdue) => self.end_unwatched(state, Overdue { overtaken, ..*overdue }),
+            Stage::Told { outcome, elapsed, error } => {
+                if let Some(error) = error {
+                    state.errors.insert(index, *error);
+                }
+                state.resolve(&self.line, index, Status::Over(outcome), (times.0, elapsed), overtaken);
+                self.stop_if_failed(state, Status::Over(outcome));
+            }
+            Stage::Foreign => {
+                // Somebody else still runs it: this run is done with waiting, and so is what stands behind it.
+                state.overtaken.insert(self.item(index).id);
+                state.errors.insert(index, self.error(index, kind, elapsed));
+                let status = Status::Over(ResourceOutcome::TimedOut);
+                state.resolve(&self.line, index, status, times, overtaken);
+                self.stop_if_failed(state, status);
+            }
+        }
+    }
+
+    /// Records an end for which there is no time left to run anything. What remains to be told is left for later.
+    fn end_unwatched(&self, state: &mut State, overdue: Overdue) {
+        let Overdue { index, ended, kind, started, elapsed, last_resort, overtaken, .. } = overdue;
+        let outcome = crate::teardown::run::outcome_of(&kind);
+        let mut finished = registry().finish(&ended.timed(), Err(kind), elapsed, self.inbox.key());
+        state.errors.extend(finished.error.clone().map(|error| (index, error)));
+        finished.freed.retain(|id| self.index_of(*id).is_none());
+        let scraps = finished.scraps.take();
+        finished.scraps = Some(Box::new((scraps, last_resort)));
+        state.leavings.push((self.item(index).id, finished));
+        let times = (started.duration_since(self.start), elapsed);
+        state.resolve(&self.line, index, Status::Over(outcome), times, overtaken);
+        self.stop_if_failed(state, Status::Over(outcome));
+    }
+
+    /// Lets what stands behind a cleanup that was left running go on, once it has waited long enough alone.
+    fn overtake(&self, state: &mut State, now: Instant) {
+        let Some(end) = self.soft_end else { return };
+        let busy = state.has_work() || state.active.iter().any(|active| !active.left);
+        if busy || state.active.is_empty() || !state.has_waiting(&self.line) {
+            state.grace = None;
+            return;
+        }
+        let grace = *state.grace.get_or_insert_with(|| now + end.saturating_duration_since(now) / 2);
+        if now < grace {
+            return;
+        }
+        state.grace = None;
+        for at in 0..state.active.len() {
+            let active = &mut state.active[at];
+            let Some(index) = active.index.filter(|_| !active.overtaken) else { continue };
+            active.overtaken = true;
+            state.overtaken.insert(self.item(index).id);
+            state.release_followers(&self.line, index);
+        }
+    }
+
+    /// Sees to it that there are threads for what may start. Returns a number to work under here, when not one can
+    /// be had.
+    fn staff(self: &Arc<Self>, state: &mut State) -> Option<u64> {
+        let wanted = state.wanted(&self.line).saturating_sub(state.idle);
+        for _ in 0..wanted.min(state.room(&self.line)) {
+            let worker = state.next_worker;
+            state.next_worker += 1;
+            let run = self.clone();
+            match helper("castoff-teardown", move || run.work(worker)) {
+                Ok(()) => state.workers += 1,
+                Err(_) if state.workers == 0 => return Some(worker),
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// When to look again if nobody calls.
+    fn alarm(&self, state: &State) -> Option<Instant> {
+        let ends = [self.soft_end, self.hard_end].into_iter().flatten().filter(|end| *end > self.start);
+        let now = Instant::now();
+        let ends = ends.filter(|end| *end > now);
+        let actives = state.active.iter().filter_map(|active| active.alarm());
+        ends.chain(actives).chain(state.grace).min()
+    }
+}
+
+fn is_over(state: &State) -> bool {
+    state.unresolved == 0 && state.tasks.is_empty() && state.active.is_empty()
+}

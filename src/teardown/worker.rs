@@ -1,0 +1,337 @@
+//! A worker: a helper thread that takes what is ready, runs it, and goes on.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::cleanup::{CleanupContext, Work};
+use crate::clock::after;
+use crate::error::CleanupErrorKind;
+use crate::events::contain;
+use crate::id::ResourceId;
+use crate::registry::{Claim, Finished, Job, registry};
+use crate::report::ResourceOutcome;
+use crate::teardown::run::{Run, outcome_of};
+use crate::teardown::state::{Active, Overdue, Stage, State, Status, Task};
+use crate::work::{conclude, perform, run_freed, tell_late};
+
+/// How long telling of an end may take before the run goes on without.
+const TELLING: Duration = Duration::from_secs(1);
+
+/// The run's state, or nothing where the run has given this thread up: then it ends.
+type Held<'a> = Option<MutexGuard<'a, State>>;
+
+impl Run {
+    /// Works until the run is over, or has given this thread up.
+    pub(super) fn work(self: &Arc<Self>, worker: u64) {
+        let mut state = self.state();
+        while !state.over {
+            match state.next(&self.line) {
+                Some(task) => match self.take_on(state, worker, task) {
+                    Some(held) => state = held,
+                    None => return,
+                },
+                None => {
+                    state.idle += 1;
+                    self.watch.notify_one();
+                    state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state.idle -= 1;
+                }
+            }
+        }
+    }
+
+    /// Works on the supervisor's own thread while there is something to do.
+    pub(super) fn work_here(self: &Arc<Self>, worker: u64) {
+        let mut state = self.state();
+        state.workers += 1;
+        while let Some(task) = state.next(&self.line) {
+            if let Task::Clean(index) = &task {
+                state.notes.insert(*index, String::from("ran on the caller's thread: no helper thread could be started"));
+            }
+            match self.take_on(state, worker, task) {
+                Some(held) => state = held,
+                None => return,
+            }
+        }
+        state.workers -= 1;
+    }
+
+    fn take_on<'a>(&'a self, state: MutexGuard<'a, State>, worker: u64, task: Task) -> Held<'a> {
+        match task {
+            Task::Clean(index) => self.clean(state, worker, index),
+            Task::Force(overdue) => self.force(state, worker, overdue),
+            Task::Free(id) => self.free(state, worker, id),
+        }
+    }
+
+    fn watched(&self, worker: Option<u64>, index: Option<u32>, limit: Duration, stage: Stage) -> Active {
+        let now = Instant::now();
+        Active {
+            worker,
+            index,
+            started: now,
+            limit: after(now, limit),
+            patience: self.soft_end.map(|end| now + end.saturating_duration_since(now) / 2),
+            notice: after(now, self.node.config.slow_after),
+            left: false,
+            overtaken: false,
+            stage,
+        }
+    }
+
+    /// From now on the supervisor watches it.
+    fn begin(&self, state: &mut State, active: Active) {
+        if active.alarm().is_some_and(|alarm| state.alarm.is_none_or(|set| alarm < set)) {
+            self.watch.notify_one();
+        }
+        state.active.push(active);
+    }
+
+    fn clean<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, index: u32) -> Held<'a> {
+        let item = self.item(index);
+        let claim = {
+            let overtaken = &state.overtaken;
+            registry().claim(item.id, |dependent| self.options.force || overtaken.contains(&dependent))
+        };
+        state.results[index as usize].status = Status::Started;
+        match claim {
+            Claim::Job(job) => self.run_job(state, worker, index, job),
+            Claim::Behind(by) => {
+                let reason = self.held_back(&state, &by);
+                state.skip(&self.line, index, reason);
+                Some(self.went_on(state))
+            }
+            // Its end is heard of, or will be.
+            Claim::Busy | Claim::Gone => {
+                let active = self.watched(None, Some(index), item.limit, Stage::Foreign);
+                match self.inbox.read(item.id) {
+                    Some(ending) => {
+                        let times = (active.started.duration_since(self.start), Duration::ZERO);
+                        self.take_over(&mut state, index, &ending, times, false);
+                    }
+                    None => self.begin(&mut state, active),
+                }
+                Some(self.went_on(state))
+            }
+        }
+    }
+
+    fn run_job<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, index: u32, job: Job) -> Held<'a> {
+        let item = self.item(index);
+        let ended = job.ended().timed();
+        let stage = Stage::Graceful { ended, last_resort: job.last_resort };
+        let active = self.watched(Some(worker), Some(index), item.limit, stage);
+        let (started, limit) = (active.started, active.limit);
+        self.begin(&mut state, active);
+        drop(state);
+        let deadline = earlier(limit, self.soft_end);
+        let result = perform(item.id, job.work, &CleanupContext { reason: self.options.reason, deadline });
+        let elapsed = started.elapsed();
+
+        let mut state = self.state();
+        let Some(at) = state.active_of(worker) else { return self.came_late(state, worker, index, elapsed) };
+        let active = &mut state.active[at];
+        let last_resort = match &mut active.stage {
+            Stage::Graceful { last_resort, .. } => last_resort.take(),
+            _ => None,
+        };
+        match (result, last_resort) {
+            (Err(kind), Some(force)) => {
+                let overtaken = active.overtaken;
+                let overdue =
+                    Overdue { index, ended, kind, started, elapsed, last_resort: None, left_with: None, overtaken };
+                self.run_force(state, worker, at, Box::new(overdue), force)
+            }
+            (result, unused) => self.finish(state, worker, at, (result, ended, elapsed), unused),
+        }
+    }
+
+    /// Graceful did not do: force, within the same limit again.
+    fn run_force<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        worker: u64,
+        at: usize,
+        overdue: Box<Overdue>,
+        force: Work,
+    ) -> Held<'a> {
+        let (index, ended, elapsed) = (overdue.index, overdue.ended, overdue.elapsed);
+        let now = Instant::now();
+        let item = self.item(index);
+        let active = &mut state.active[at];
+        active.limit = earlier(after(now, item.limit), self.hard_end);
+        active.stage = Stage::Forced(overdue);
+        let limit = active.limit;
+        drop(state);
+        let context = CleanupContext { reason: self.options.reason, deadline: limit };
+        let forced = perform(item.id, force, &context);
+
+        let mut state = self.state();
+        // Its end has been recorded meanwhile; an end of the last resort alone is no news.
+        let Some(at) = state.active_of(worker) else { return None };
+        let note = match forced {
+            Ok(()) => String::from("the last resort was needed, and worked"),
+            Err(kind) => format!("the last resort {kind}"),
+        };
+        state.notes.insert(index, note);
+        let kind = match std::mem::replace(&mut state.active[at].stage, Stage::Foreign) {
+            Stage::Forced(overdue) => overdue.kind,
+            _ => CleanupErrorKind::Cancelled,
+        };
+        self.finish(state, worker, at, (Err(kind), ended, elapsed), None)
+    }
+
+    /// Something that was given up: its last resort if it has one, and its end.
+    fn force<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, mut overdue: Box<Overdue>) -> Held<'a> {
+        let index = overdue.index;
+        let mut active = self.watched(Some(worker), Some(index), self.item(index).limit.max(TELLING), Stage::Foreign);
+        (active.started, active.overtaken, active.patience) = (overdue.started, overdue.overtaken, None);
+        active.limit = earlier(active.limit, self.hard_end);
+        let last_resort = overdue.last_resort.take();
+        let (left_with, result) = (overdue.left_with, (Err(overdue.kind.clone()), overdue.ended, overdue.elapsed));
+        active.stage = Stage::Forced(overdue);
+        self.begin(&mut state, active);
+        let at = state.active.len() - 1;
+        match last_resort {
+            Some(force) => {
+                let Stage::Forced(overdue) = std::mem::replace(&mut state.active[at].stage, Stage::Foreign) else {
+                    return Some(state);
+                };
+                self.run_force(state, worker, at, overdue, force)
+            }
+            None => self.finish_left(state, worker, at, result, left_with),
+        }
+    }
+
+    fn finish<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        worker: u64,
+        at: usize,
+        result: Outcome,
+        unused: Option<Work>,
+    ) -> Held<'a> {
+        let left_with = None;
+        let state = self.finish_left(state, worker, at, result, left_with)?;
+        if unused.is_some() {
+            drop(state);
+            contain(move || drop(unused));
+            return Some(self.state());
+        }
+        Some(state)
+    }
+
+    /// Records an end in the registry, tells it, and lets go on what stood behind. `left_with`: the thread that
+    /// still runs the cleanup, after whose end the value may go.
+    fn finish_left<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        worker: u64,
+        at: usize,
+        (result, ended, elapsed): Outcome,
+        left_with: Option<u64>,
+    ) -> Held<'a> {
+        let outcome = result.as_ref().err().map_or(ResourceOutcome::Cleaned, outcome_of);
+        let active = &mut state.active[at];
+        active.stage = Stage::Told { outcome, elapsed, error: None };
+        active.limit = after(Instant::now(), TELLING);
+        active.patience = None;
+        drop(state);
+        let mut finished = registry().finish(&ended, result, elapsed, self.inbox.key());
+        let error = finished.error.clone();
+        if error.is_some() || left_with.is_some() {
+            self.keep_news(worker, &mut finished, left_with);
+        }
+        let freed = conclude(ended.id, finished);
+
+        let mut state = self.state();
+        // Telling took so long that the run went on: it knows the outcome.
+        let at = state.active_of(worker)?;
+        let active = state.active.swap_remove(at);
+        let Some(index) = active.index else { return Some(state) };
+        state.errors.extend(error.map(|error| (index, error)));
+        for id in freed {
+            if self.index_of(id).is_none() {
+                state.tasks.push_back(Task::Free(id));
+            }
+        }
+        let times = (active.started.duration_since(self.start), elapsed);
+        state.resolve(&self.line, index, Status::Over(outcome), times, active.overtaken);
+        self.stop_if_failed(&mut state, Status::Over(outcome));
+        self.rejoin(&mut state, active.left)?;
+        Some(self.went_on(state))
+    }
+
+    /// What the run must know of an end even if telling it never returns.
+    fn keep_news(&self, worker: u64, finished: &mut Finished, left_with: Option<u64>) {
+        let mut state = self.state();
+        if let Some(at) = state.active_of(worker)
+            && let Stage::Told { error, .. } = &mut state.active[at].stage
+        {
+            *error = finished.error.clone().map(Box::new);
+        }
+        if let Some(thread) = left_with
+            && !state.returned.contains(&thread)
+            && let Some(value) = finished.scraps.take()
+        {
+            state.late_values.insert(thread, value);
+        }
+    }
+
+    /// A deferred resource outside the selection: its last dependent went with this teardown.
+    fn free<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, id: ResourceId) -> Held<'a> {
+        let limit = |entry: &crate::registry::entry::Entry| entry.timeout().unwrap_or(entry.category.default_timeout());
+        let limit = registry().live(id, limit).unwrap_or(TELLING);
+        let active = self.watched(Some(worker), None, limit, Stage::Foreign);
+        self.begin(&mut state, active);
+        drop(state);
+        run_freed(vec![id]);
+        let mut state = self.state();
+        let at = state.active_of(worker)?;
+        let active = state.active.swap_remove(at);
+        self.rejoin(&mut state, active.left)?;
+        Some(self.went_on(state))
+    }
+
+    /// A thread that the run went on without takes its place again, if that is free.
+    fn rejoin(&self, state: &mut State, left: bool) -> Option<()> {
+        if left {
+            if state.room(&self.line) == 0 {
+                self.watch.notify_one();
+                self.work.notify_all();
+                return None;
+            }
+            state.workers += 1;
+        }
+        Some(())
+    }
+
+    /// Something was resolved: others may have something to do now.
+    fn went_on<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        if state.idle > 0 && state.has_work() {
+            self.work.notify_all();
+        }
+        if state.unresolved == 0 || state.wanted(&self.line) > state.idle + 1 && state.room(&self.line) > 0 {
+            self.watch.notify_one();
+        }
+        state
+    }
+
+    /// The cleanup had been given up. Its value may go now, and who listens may hear of it.
+    fn came_late<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, index: u32, elapsed: Duration) -> Held<'a> {
+        state.returned.insert(worker);
+        let value = state.late_values.remove(&worker);
+        drop(state);
+        contain(move || drop(value));
+        let item = self.item(index);
+        tell_late(self.node_of(index), item.id, item.label.clone(), elapsed);
+        None
+    }
+}
+
+/// How a cleanup went, whose it was, and how long it took.
+type Outcome = (Result<(), CleanupErrorKind>, crate::registry::Ended, Duration);
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
