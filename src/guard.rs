@@ -16,7 +16,7 @@ use crate::registry::entry::Kept;
 use crate::registry::{Begun, Ending, Told, registry};
 use crate::resource::{ResourceInfo, ResourceState};
 use crate::runtime::is_inside;
-use crate::work::{conclude_release, run_here, run_plain};
+use crate::work::{conclude_release, forget_outcome, run_here, run_plain};
 
 pub use scopeguard::{Always, OnSuccess, OnUnwind, Strategy};
 
@@ -303,11 +303,14 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
         let Some(value) = self.value.take() else { return };
         match registry().begin(self.id, (self.keep)(value), false) {
             Begun::Job(job, kept) => {
-                run_here(job, reason).unwrap_or(());
+                forget_outcome(run_here(job, reason));
                 drop(kept);
             }
             Begun::Deferred(_, told) => tell_deferred(self.id, told),
-            Begun::Ended(_, kept) => drop(kept),
+            Begun::Ended(ending, kept) => {
+                forget_outcome(result_of(ending));
+                drop(kept);
+            }
             Begun::Busy(kept) => drop(kept),
         }
     }

@@ -11,7 +11,7 @@ use once_cell::sync::OnceCell;
 use crate::cleanup::{CleanupReason, Outcome, work};
 use crate::config::ManagerConfig;
 use crate::error::{AlreadyInitialized, DependencyError, RegisterError, UnregisterError};
-use crate::events::{ResourceEvent, Subscription};
+use crate::events::{ResourceEvent, Subscription, contain};
 use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
 use crate::registration::{Registration, ResourceDefinition, register_batch, register_short};
@@ -206,7 +206,9 @@ impl ResourceManager {
     #[track_caller]
     pub fn scope<R>(&self, name: impl Into<Label>, body: impl FnOnce(&ResourceManager) -> R) -> (R, TeardownReport) {
         let manager = self.child(name);
-        let entered = scopeguard::guard(Scope::enter(manager.clone()), |scope| drop(scope.end()));
+        let entered = scopeguard::guard(Scope::enter(manager.clone()), |scope| {
+            contain(|| drop(scope.end()));
+        });
         let result = body(&manager);
         (result, scopeguard::ScopeGuard::into_inner(entered).end())
     }

@@ -48,7 +48,7 @@ pub(crate) fn run_here(job: Job, reason: CleanupReason) -> Result<(), CleanupErr
 #[inline]
 pub(crate) fn run_plain(job: Job, reason: CleanupReason) {
     if job.timeout.is_some() || job.last_resort.is_some() {
-        run_here(job, reason).unwrap_or(());
+        forget_outcome(run_here(job, reason));
         return;
     }
     let (ended, started) = (job.ended(), job.start());
@@ -73,7 +73,8 @@ fn run_due(freed: Vec<ResourceId>) {
     let mut ready: BinaryHeap<_> = freed.into_iter().filter_map(due).collect();
     while let Some((_, id)) = ready.pop() {
         let Some(job) = registry().claim_deferred(id) else { continue };
-        let (_, freed) = run_one(job, CleanupReason::Dropped);
+        let (outcome, freed) = run_one(job, CleanupReason::Dropped);
+        forget_outcome(outcome);
         ready.extend(freed.into_iter().filter_map(due));
     }
 }
@@ -98,7 +99,7 @@ fn run_steps(
         match &result {
             Ok(()) => drop(contain(move || drop(force))),
             // Its own failure is the smaller news: the outcome tells the graceful step.
-            Err(_) => run_within(id, force, timeout, reason).unwrap_or(()),
+            Err(_) => forget_outcome(run_within(id, force, timeout, reason)),
         }
     }
     result
@@ -201,10 +202,19 @@ pub(crate) fn conclude(id: ResourceId, mut finished: Finished) -> Vec<ResourceId
     if finished.told.is_some() {
         finished.tell(id, false);
     }
-    if let Some(scraps) = finished.scraps.take() {
-        contain(move || drop(scraps));
+    let Finished { scraps, error, freed, .. } = finished;
+    if scraps.is_some() || error.is_some() {
+        contain(move || drop((scraps, error)));
     }
-    finished.freed
+    freed
+}
+
+/// Drops the outcome of a cleanup that nobody asked for. An error is foreign code.
+#[inline]
+pub(crate) fn forget_outcome<E>(outcome: Result<(), E>) {
+    if outcome.is_err() {
+        contain(move || drop(outcome));
+    }
 }
 
 /// The same for a resource that was let go, with everything that this set free.
@@ -215,5 +225,5 @@ pub(crate) fn conclude_release(id: ResourceId, mut finished: Finished) {
 
 /// A registration that was refused behaves as a guard dropped at once: its cleanup runs here.
 pub(crate) fn run_refused(work: Work, last_resort: Option<Work>, timeout: Option<Duration>, reason: CleanupReason) {
-    run_steps(ResourceId::NONE, work, last_resort, timeout, reason).unwrap_or(());
+    forget_outcome(run_steps(ResourceId::NONE, work, last_resort, timeout, reason));
 }

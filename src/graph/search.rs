@@ -24,7 +24,7 @@ impl Graph {
     }
 
     /// An error with the way back if `below` stands before `above` already.
-    pub(super) fn refuse_circle(&self, above: Unit, below: Unit) -> Result<(), Circle> {
+    pub(crate) fn refuse_circle(&self, above: Unit, below: Unit) -> Result<(), Circle> {
         let (Some(&from), Some(&to)) = (self.index.get(&below), self.index.get(&above)) else {
             return Ok(());
         };

@@ -84,10 +84,14 @@ impl Registry {
     pub(crate) fn check(&self, node: &Arc<Node>, label: &Label, name: Option<&Label>, needs: &[Need]) -> Result<(), RegisterError> {
         let mut names = node.names.lock();
         self.check_one(node, label, name, &mut names)?;
-        for need in self.resolve(node, label, needs, &names, &HashMap::new())? {
-            if let Resolved::Live(id) = need {
-                self.live_dependency(node, label, id)?;
-            }
+        let needs = self.resolve(node, label, needs, &names, &HashMap::new())?;
+        let graph = node.tree.graph.lock();
+        for need in needs {
+            let Resolved::Live(id) = need else { continue };
+            let there = self.live_dependency(node, label, id)?;
+            // What is new has no dependents; a circle can only be one of managers.
+            let Some((above, below)) = units((ResourceId::NONE, node), (id, &there)) else { continue };
+            graph.refuse_circle(above, below).map_err(|circle| self.cycle(node, label, &circle))?;
         }
         self.check_limit(node, label, 1)
     }
@@ -266,14 +270,17 @@ impl Registry {
                 let (dependent, above) = ((ids[at], node), (dependency, &there));
                 // `None` is for different trees, and `live_dependency` has refused those.
                 let Some(units) = units(dependent, above) else { continue };
-                graph.connect(ids[at], dependency, units).map_err(|circle| {
-                    let (path, sites) = self.path_of(node, &circle).into_iter().unzip();
-                    RegisterError::Cycle { label: labels[at].clone(), path, sites }
-                })?;
+                let connected = graph.connect(ids[at], dependency, units);
+                connected.map_err(|circle| self.cycle(node, &labels[at], &circle))?;
                 self.with(dependency, |entry| entry.linked = true);
             }
         }
         Ok(())
+    }
+
+    fn cycle(&self, node: &Arc<Node>, label: &Label, circle: &Circle) -> RegisterError {
+        let (path, sites) = self.path_of(node, circle).into_iter().unzip();
+        RegisterError::Cycle { label: label.clone(), path, sites }
     }
 
     /// The labels and creation sites along a circle of units.

@@ -164,6 +164,13 @@ impl Node {
         found
     }
 
+    /// From now on builders are refused, here and below.
+    pub(crate) fn seal(self: &Arc<Node>) {
+        for node in self.subtree() {
+            node.sealed.store(true, Relaxed);
+        }
+    }
+
     /// Tells its listeners and those of the managers above. The caller holds no lock.
     pub(crate) fn tell(self: &Arc<Node>, event: &ResourceEvent) {
         for node in self.upwards() {

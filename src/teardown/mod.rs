@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::cleanup::CleanupReason;
 use crate::clock::after;
-use crate::events::{ResourceEvent, anyone_listens};
+use crate::events::{ResourceEvent, anyone_listens, contain};
 use crate::graph::Why;
 use crate::id::{Label, ResourceId};
 use crate::registry::registry;
@@ -185,7 +185,7 @@ impl fmt::Debug for Teardown<'_> {
 
 impl Options {
     pub(crate) fn plain(reason: CleanupReason) -> Options {
-        Options { concurrency: 1, deadline: None, stop_on_error: false, force: false, reason }
+        Options { concurrency: 1, deadline: None, stop_on_error: false, force: false, reason, seal_at: None }
     }
 }
 
@@ -210,7 +210,8 @@ fn ask(
     let request = || {
         let (node, teardown) = (node.clone(), teardown.clone());
         // The report goes to nobody: who asked has been told that it is handed over.
-        Box::new(move || drop(teardown(&node, Instant::now(), Entry { inside: Vec::new(), has_turn: true })))
+        let entry = Entry { inside: Vec::new(), has_turn: true };
+        Box::new(move || drop(contain(|| teardown(&node, Instant::now(), entry))))
     };
     for id in &inside {
         let Some(at) = registry().node_of(*id).filter(|at| at.is_within(node)) else { continue };

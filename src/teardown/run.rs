@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) stop_on_error: bool,
     pub(crate) force: bool,
     pub(crate) reason: CleanupReason,
+    /// When the manager is sealed if the run still goes on: a shutdown's half-time.
+    pub(crate) seal_at: Option<Instant>,
 }
 
 /// The least that is kept of a deadline for last resorts.
@@ -132,6 +134,14 @@ impl Run {
         for left in &self.line.order.left_out {
             state.skip(&self.line, left.index, reason(&left.why));
         }
+    }
+
+    /// Whether all of these are this run's own and not over yet: a dependency was added while it runs.
+    pub(super) fn waits_for(&self, state: &State, dependents: &[ResourceId]) -> bool {
+        dependents.iter().all(|id| {
+            let status = self.index_of(*id).map(|index| state.results[index as usize].status);
+            matches!(status, Some(Status::Waiting | Status::Started))
+        })
     }
 
     /// Why a claim was refused: these still depend on the item.

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::cleanup::CleanupReason;
@@ -33,7 +32,7 @@ fn waves(node: &Arc<Node>, reason: CleanupReason, start: Instant, mut entry: Ent
     loop {
         let offset = start.elapsed();
         let selection = Selection { not_ids: skip.clone(), ..Selection::default() };
-        let options = Options { deadline: Some(deadline.saturating_sub(offset)), ..Options::plain(reason) };
+        let options = Options { deadline: Some(deadline.saturating_sub(offset)), seal_at: half, ..Options::plain(reason) };
         let now = if wave == 0 { start } else { Instant::now() };
         let later = pass(node, &selection, options, now, &mut entry);
         if !entry.has_turn {
@@ -51,7 +50,7 @@ fn waves(node: &Arc<Node>, reason: CleanupReason, start: Instant, mut entry: Ent
         let late = half.is_some_and(|half| Instant::now() >= half);
         let was_sealed = std::mem::replace(&mut sealed_wave, wave >= OPEN_WAVES || late || ended == 0);
         if sealed_wave {
-            seal(node);
+            node.seal();
         }
         let over = start.elapsed() >= deadline;
         // The first wave after the seal that ends nothing is the last: nothing new can have come before it.
@@ -59,7 +58,7 @@ fn waves(node: &Arc<Node>, reason: CleanupReason, start: Instant, mut entry: Ent
             break;
         }
     }
-    seal(node);
+    node.seal();
     drop(turn);
     for node in node.subtree().iter().rev() {
         registry().retire(node);
@@ -75,9 +74,3 @@ fn is_empty(node: &Arc<Node>, skip: &HashSet<ResourceId>) -> bool {
     })
 }
 
-/// From now on builders are refused, here and below.
-fn seal(node: &Arc<Node>) {
-    for node in node.subtree() {
-        node.sealed.store(true, Relaxed);
-    }
-}

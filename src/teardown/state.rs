@@ -41,8 +41,8 @@ pub(crate) enum Task {
     Clean(u32),
     /// What follows when it was given up: the last resort, and the end.
     Force(Box<Overdue>),
-    /// A deferred resource outside the selection that nothing holds back any more.
-    Free(ResourceId),
+    /// Deferred resources outside the selection that nothing holds back any more.
+    Free(Vec<ResourceId>),
 }
 
 /// A cleanup that did not end well, or not in time.
@@ -128,6 +128,8 @@ pub(crate) struct State {
     pub(crate) errors: HashMap<u32, CleanupError>,
     pub(crate) skips: HashMap<u32, SkipReason>,
     pub(crate) notes: HashMap<u32, String>,
+    /// What stands behind an item by a dependency that was added after the order was made.
+    late_followers: HashMap<u32, Vec<u32>>,
     /// A dependent that failed before.
     pub(crate) after_failed: HashMap<u32, u32>,
     /// Until when what stands behind a cleanup that was left running waits for it.
@@ -189,6 +191,7 @@ impl State {
             errors: HashMap::new(),
             skips: HashMap::new(),
             notes: HashMap::new(),
+            late_followers: HashMap::new(),
             after_failed: HashMap::new(),
             grace: None,
             returned: HashSet::new(),
@@ -223,8 +226,24 @@ impl State {
         }
     }
 
+    /// An item turned out to stand behind these: dependencies that were added after the order was made.
+    pub(crate) fn put_behind(&mut self, index: u32, dependents: &[u32]) {
+        self.results[index as usize].status = Status::Waiting;
+        self.waits[index as usize] += dependents.len() as u32;
+        for dependent in dependents {
+            self.late_followers.entry(*dependent).or_default().push(index);
+        }
+    }
+
     /// What stands behind an item need not wait for it any more.
     pub(crate) fn release_followers(&mut self, line: &Line, index: u32) {
+        for follower in self.late_followers.remove(&index).unwrap_or_default() {
+            let waits = &mut self.waits[follower as usize];
+            *waits -= 1;
+            if *waits == 0 {
+                self.set_ready(line, follower, index);
+            }
+        }
         for follower in line.order.steps.followers(index) {
             let waits = &mut self.waits[*follower as usize];
             *waits -= 1;

@@ -10,10 +10,11 @@ use std::time::Instant;
 use crate::clock::after;
 use crate::error::CleanupErrorKind;
 use crate::events::ResourceEvent;
-use crate::registry::registry;
+use crate::id::ResourceId;
+use crate::registry::{Finished, registry};
 use crate::report::{ResourceOutcome, SkipReason};
 use crate::runtime::helper;
-use crate::teardown::run::Run;
+use crate::teardown::run::{Run, outcome_of};
 use crate::teardown::state::{Overdue, Stage, State, Status, Task};
 use crate::work::{conclude, run_freed};
 
@@ -24,6 +25,9 @@ impl Run {
         loop {
             let now = Instant::now();
             self.keep_deadline(&mut state, now);
+            if self.options.seal_at.is_some_and(|moment| now >= moment) {
+                self.node.seal();
+            }
             let slow = self.look_after(&mut state, now);
             if !slow.is_empty() {
                 drop(state);
@@ -82,9 +86,8 @@ impl Run {
         for task in std::mem::take(&mut state.tasks) {
             match task {
                 Task::Force(overdue) => self.end_unwatched(state, *overdue),
-                Task::Free(id) => {
-                    let freed = crate::registry::Finished { freed: vec![id], ..Default::default() };
-                    state.leavings.push((id, freed));
+                Task::Free(freed) => {
+                    state.leavings.push((ResourceId::NONE, Finished { freed, ..Finished::default() }));
                 }
                 Task::Clean(_) => {}
             }
@@ -163,7 +166,7 @@ impl Run {
     /// Records an end for which there is no time left to run anything. What remains to be told is left for later.
     fn end_unwatched(&self, state: &mut State, overdue: Overdue) {
         let Overdue { index, ended, kind, started, elapsed, last_resort, overtaken, .. } = overdue;
-        let outcome = crate::teardown::run::outcome_of(&kind);
+        let outcome = outcome_of(&kind);
         let mut finished = registry().finish(&ended.timed(), Err(kind), elapsed, self.inbox.key());
         state.errors.extend(finished.error.clone().map(|error| (index, error)));
         finished.freed.retain(|id| self.index_of(*id).is_none());
@@ -200,6 +203,9 @@ impl Run {
     /// Sees to it that there are threads for what may start. Returns a number to work under here, when not one can
     /// be had.
     fn staff(self: &Arc<Self>, state: &mut State) -> Option<u64> {
+        if state.idle > 0 && state.has_work() {
+            self.work.notify_all();
+        }
         let wanted = state.wanted(&self.line).saturating_sub(state.idle);
         for _ in 0..wanted.min(state.room(&self.line)) {
             let worker = state.next_worker;
@@ -216,9 +222,8 @@ impl Run {
 
     /// When to look again if nobody calls.
     fn alarm(&self, state: &State) -> Option<Instant> {
-        let ends = [self.soft_end, self.hard_end].into_iter().flatten().filter(|end| *end > self.start);
         let now = Instant::now();
-        let ends = ends.filter(|end| *end > now);
+        let ends = [self.soft_end, self.hard_end, self.options.seal_at].into_iter().flatten().filter(|end| *end > now);
         let actives = state.active.iter().filter_map(|active| active.alarm());
         ends.chain(actives).chain(state.grace).min()
     }

@@ -8,7 +8,8 @@ use crate::clock::after;
 use crate::error::CleanupErrorKind;
 use crate::events::contain;
 use crate::id::ResourceId;
-use crate::registry::{Claim, Finished, Job, registry};
+use crate::registry::entry::Entry;
+use crate::registry::{Claim, Ended, Finished, Job, registry};
 use crate::report::ResourceOutcome;
 use crate::teardown::run::{Run, outcome_of};
 use crate::teardown::state::{Active, Overdue, Stage, State, Status, Task};
@@ -60,7 +61,7 @@ impl Run {
         match task {
             Task::Clean(index) => self.clean(state, worker, index),
             Task::Force(overdue) => self.force(state, worker, overdue),
-            Task::Free(id) => self.free(state, worker, id),
+            Task::Free(ids) => self.free(state, worker, ids),
         }
     }
 
@@ -96,6 +97,11 @@ impl Run {
         state.results[index as usize].status = Status::Started;
         match claim {
             Claim::Job(job) => self.run_job(state, worker, index, job),
+            Claim::Behind(by) if self.waits_for(&state, &by) => {
+                let dependents: Vec<u32> = by.iter().filter_map(|id| self.index_of(*id)).collect();
+                state.put_behind(index, &dependents);
+                Some(self.went_on(state))
+            }
             Claim::Behind(by) => {
                 let reason = self.held_back(&state, &by);
                 state.skip(&self.line, index, reason);
@@ -250,10 +256,9 @@ impl Run {
         let active = state.active.swap_remove(at);
         let Some(index) = active.index else { return Some(state) };
         state.errors.extend(error.map(|error| (index, error)));
-        for id in freed {
-            if self.index_of(id).is_none() {
-                state.tasks.push_back(Task::Free(id));
-            }
+        let outside: Vec<ResourceId> = freed.into_iter().filter(|id| self.index_of(*id).is_none()).collect();
+        if !outside.is_empty() {
+            state.tasks.push_back(Task::Free(outside));
         }
         let times = (active.started.duration_since(self.start), elapsed);
         state.resolve(&self.line, index, Status::Over(outcome), times, active.overtaken);
@@ -278,14 +283,16 @@ impl Run {
         }
     }
 
-    /// A deferred resource outside the selection: its last dependent went with this teardown.
-    fn free<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, id: ResourceId) -> Held<'a> {
-        let limit = |entry: &crate::registry::entry::Entry| entry.timeout().unwrap_or(entry.category.default_timeout());
-        let limit = registry().live(id, limit).unwrap_or(TELLING);
+    /// Deferred resources outside the selection: their last dependent went with this teardown. They run as after a
+    /// drop, and the run waits for as long as it would for its own.
+    fn free<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, ids: Vec<ResourceId>) -> Held<'a> {
+        let own = |entry: &Entry| entry.timeout().unwrap_or_else(|| entry.category.default_timeout());
+        let limits = ids.iter().filter_map(|id| registry().live(*id, own));
+        let limit = limits.fold(TELLING, Duration::saturating_add);
         let active = self.watched(Some(worker), None, limit, Stage::Foreign);
         self.begin(&mut state, active);
         drop(state);
-        run_freed(vec![id]);
+        run_freed(ids);
         let mut state = self.state();
         let at = state.active_of(worker)?;
         let active = state.active.swap_remove(at);
@@ -330,7 +337,7 @@ impl Run {
 }
 
 /// How a cleanup went, whose it was, and how long it took.
-type Outcome = (Result<(), CleanupErrorKind>, crate::registry::Ended, Duration);
+type Outcome = (Result<(), CleanupErrorKind>, Ended, Duration);
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
