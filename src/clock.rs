@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// A moment of the coarse clock.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Coarse(u64);
 
 impl Coarse {

@@ -73,7 +73,10 @@ pub enum RegisterError {
         created_at: Option<&'static Location<'static>>,
     },
     /// The dependencies asked for would make a circle.
-    #[error("cannot register `{label}`: its dependencies make a circle, {}; drop one of them", arrows(path, sites))]
+    #[error(
+        "cannot register `{label}`: its dependencies make a circle, {}; drop one of them",
+        arrows(path, sites)
+    )]
     Cycle {
         /// The refused registration's label.
         label: Label,
@@ -136,7 +139,8 @@ fn named(label: Option<&Label>, created_at: Option<&'static Location<'static>>, 
 }
 
 fn arrows(path: &[Label], sites: &[&'static Location<'static>]) -> String {
-    let steps: Vec<String> = path.iter().zip(sites).map(|(label, site)| format!("`{label}` (made at {site})")).collect();
+    let steps: Vec<String> =
+        path.iter().zip(sites).map(|(label, site)| format!("`{label}` (made at {site})")).collect();
     steps.join(" -> ")
 }
 
@@ -164,7 +168,10 @@ fn quoted(labels: &[Label], between: &str) -> String {
 #[non_exhaustive]
 pub enum UnregisterError {
     /// Others depend on it.
-    #[error("cannot unregister: {} still depend on it; end them first, or use `ResourceGuard::release`", quoted(dependents, ", "))]
+    #[error(
+        "cannot unregister: {} still depend on it; end them first, or use `ResourceGuard::release`",
+        quoted(dependents, ", ")
+    )]
     DependentsLive {
         /// Their labels.
         dependents: Vec<Label>,
@@ -201,7 +208,9 @@ pub enum DependencyError {
         name: Label,
     },
     /// One of the two has ended, is being cleaned, or belongs to another tree of managers.
-    #[error("{id} has ended, is being cleaned, or belongs to another tree of managers; add dependencies between live resources")]
+    #[error(
+        "{id} has ended, is being cleaned, or belongs to another tree of managers; add dependencies between live resources"
+    )]
     Gone {
         /// The one that has.
         id: ResourceId,
@@ -218,7 +227,9 @@ pub enum DependencyError {
 /// assert!(ResourceManager::init_global(ManagerConfig::default()).is_err());
 /// ```
 #[derive(thiserror::Error, Clone, Debug)]
-#[error("the global manager exists already; call `init_global` first thing in `main`, before the first `global` or `new`")]
+#[error(
+    "the global manager exists already; call `init_global` first thing in `main`, before the first `global` or `new`"
+)]
 pub struct AlreadyInitialized;
 
 /// A cleanup that did not end well.
@@ -302,7 +313,10 @@ impl fmt::Display for CleanupErrorKind {
             CleanupErrorKind::Failed(cause) => write!(f, "failed: {cause}"),
             CleanupErrorKind::Panicked(message) => write!(f, "panicked: {message}"),
             CleanupErrorKind::TimedOut(limit) => {
-                write!(f, "had not ended after {limit:.1?} and was left behind; give it a longer `timeout`, or a `last_resort`")
+                write!(
+                    f,
+                    "had not ended after {limit:.1?} and was left behind; give it a longer `timeout`, or a `last_resort`"
+                )
             }
             CleanupErrorKind::Cancelled => write!(f, "was cancelled before its end"),
             CleanupErrorKind::Deferred { behind } => {
@@ -321,7 +335,10 @@ pub(crate) mod serialize {
 
     use serde::Serializer;
 
-    pub(crate) fn location<S: Serializer>(site: &Location<'static>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn location<S: Serializer>(
+        site: &Location<'static>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(site)
     }
 

@@ -174,6 +174,7 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
     /// let guard = ResourceManager::new("release").guard_value("name", String::from("kept"), |_| panic!("not run"));
     /// assert_eq!(*ResourceGuard::release(guard), "kept");
     /// ```
+    #[allow(clippy::missing_panics_doc)] // it never does: see the message
     pub fn release(mut guard: Self) -> T {
         let value = guard.value.take();
         if guard.disarm() {
@@ -290,7 +291,7 @@ impl<T, S: Strategy> Drop for ResourceGuard<T, S> {
         let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
         match registry().begin_plain(self.id) {
             // The value is dropped as a field, after this.
-            Some(job) => run_plain(job, reason),
+            Some((work, ended)) => run_plain(work, ended, reason),
             None => self.drop_linked(reason),
         }
     }

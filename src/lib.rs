@@ -1,7 +1,8 @@
 #![doc = include_str!("../docs/crate.md")]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-// Drivers: they start things.
+// Drivers: they start things, and look.
+mod leak;
 mod manager;
 
 // The pipeline: guard -> registry -> graph -> teardown -> report.
@@ -36,10 +37,12 @@ pub use crate::error::{
 pub use crate::events::{ResourceEvent, Subscription};
 pub use crate::guard::{Always, OnSuccess, OnUnwind, ResourceGuard, Strategy};
 pub use crate::id::{Label, ResourceId};
+pub use crate::leak::{LeakReason, ResourceLeak};
 pub use crate::manager::ResourceManager;
 pub use crate::registration::{Registration, ResourceDefinition};
 pub use crate::report::{
-    CategorySummary, ResourceOutcome, SkipReason, SkippedResource, TeardownError, TeardownReport, TimelineEntry,
+    CategorySummary, ResourceOutcome, SkipReason, SkippedResource, TeardownError, TeardownReport,
+    TimelineEntry,
 };
 pub use crate::resource::{
     Category, CategoryCounts, Metadata, MetadataValue, Priority, Resource, ResourceInfo, ResourceState,

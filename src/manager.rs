@@ -14,6 +14,7 @@ use crate::error::{AlreadyInitialized, DependencyError, RegisterError, Unregiste
 use crate::events::{ResourceEvent, Subscription, contain};
 use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
+use crate::leak::{self, ResourceLeak};
 use crate::registration::{Registration, ResourceDefinition, register_batch, register_short};
 use crate::registry::registry;
 use crate::registry::tree::{Node, Seed};
@@ -204,7 +205,11 @@ impl ResourceManager {
     /// assert_eq!((sum, report.cleaned()), (2, 1));
     /// ```
     #[track_caller]
-    pub fn scope<R>(&self, name: impl Into<Label>, body: impl FnOnce(&ResourceManager) -> R) -> (R, TeardownReport) {
+    pub fn scope<R>(
+        &self,
+        name: impl Into<Label>,
+        body: impl FnOnce(&ResourceManager) -> R,
+    ) -> (R, TeardownReport) {
         let manager = self.child(name);
         let entered = scopeguard::guard(Scope::enter(manager.clone()), |scope| {
             contain(|| drop(scope.end()));
@@ -233,7 +238,10 @@ impl ResourceManager {
         F: FnOnce() -> O + Send + 'static,
         O: Outcome,
     {
-        ResourceGuard::new((), register_short(self.node(), label.into(), Location::caller(), None, None, work(cleanup)))
+        ResourceGuard::new(
+            (),
+            register_short(self.node(), label.into(), Location::caller(), None, None, work(cleanup)),
+        )
     }
 
     /// Registers a value that the guard and the cleanup share. Never refused, as [`guard`](Self::guard).
@@ -256,7 +264,10 @@ impl ResourceManager {
         let value = Arc::new(value);
         let shared = value.clone();
         let work = work(move || cleanup(&shared));
-        ResourceGuard::new(value, register_short(self.node(), label.into(), Location::caller(), None, None, work))
+        ResourceGuard::new(
+            value,
+            register_short(self.node(), label.into(), Location::caller(), None, None, work),
+        )
     }
 
     /// Registers a value that knows its own cleanup. Never refused, as [`guard`](Self::guard).
@@ -331,6 +342,23 @@ impl ResourceManager {
         registry().stats(self.node())
     }
 
+    /// What is alive here that should not be: every live resource of this manager and below that is not declared
+    /// [`long_lived`](Registration::long_lived) or leaked on purpose, and is at least as old as its
+    /// [`leak_after`](ManagerConfig::leak_after): zero unless set, for who asks at the end of a test. Those with the
+    /// most reasons first, then the oldest. What waits for a dependent, or is being cleaned, is no leak.
+    ///
+    /// # Examples
+    /// ```
+    /// let manager = castoff::ResourceManager::new("test");
+    /// let guard = manager.guard("connection", || ());
+    /// assert_eq!(manager.detect_leaks()[0].label, "connection");
+    /// drop(guard);
+    /// assert!(manager.detect_leaks().is_empty());
+    /// ```
+    pub fn detect_leaks(&self) -> Vec<ResourceLeak> {
+        leak::detect(self.node())
+    }
+
     /// Calls `listener` with everything that happens in this manager and below, while the subscription lives. See
     /// [`ResourceEvent`].
     pub fn subscribe(&self, listener: impl Fn(&ResourceEvent) + Send + Sync + 'static) -> Subscription {
@@ -352,7 +380,11 @@ impl ResourceManager {
     ///
     /// # Errors
     /// When that would make a circle, or one of them is not live in this tree of managers.
-    pub fn add_dependency(&self, dependent: ResourceId, dependency: ResourceId) -> Result<(), DependencyError> {
+    pub fn add_dependency(
+        &self,
+        dependent: ResourceId,
+        dependency: ResourceId,
+    ) -> Result<(), DependencyError> {
         registry().add_dependency(self.node(), dependent, dependency)
     }
 

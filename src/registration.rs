@@ -249,7 +249,11 @@ impl<'m, S: Strategy> Registration<'m, S> {
     /// # Errors
     /// What stands in the way; the cleanup has run then, and the value was dropped after it.
     #[track_caller]
-    pub fn keep<T: Send + 'static>(mut self, value: T, cleanup: Cleanup) -> Result<ResourceGuard<T, S>, RegisterError> {
+    pub fn keep<T: Send + 'static>(
+        mut self,
+        value: T,
+        cleanup: Cleanup,
+    ) -> Result<ResourceGuard<T, S>, RegisterError> {
         if let Some(force) = cleanup.last_resort {
             self.extra().last_resort.get_or_insert(force);
         }
@@ -293,6 +297,7 @@ impl<S: Strategy> fmt::Debug for Registration<'_, S> {
     }
 }
 
+#[inline]
 fn draft(
     node: &Node,
     label: Label,
@@ -303,14 +308,19 @@ fn draft(
     work: Work,
 ) -> Draft {
     let category = category.unwrap_or(Category::Event);
-    let usual = if node.config.priority_by_category { Category::typical_priority } else { Category::default_priority };
+    let work = Some(work);
+    let usual = if node.config.priority_by_category {
+        Category::typical_priority
+    } else {
+        Category::default_priority
+    };
     Draft { label, category, priority: priority.unwrap_or_else(|| usual(category)), created_at, work, extra }
 }
 
-fn register(node: &Arc<Node>, draft: Draft, needs: Vec<Need>) -> Result<ResourceId, Refused> {
+fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> Result<ResourceId, Refused> {
     let named = draft.extra.as_ref().is_some_and(|extra| extra.name.is_some());
     if needs.is_empty() && !named && !node.limited && !node.is_sealed() && !draft.label.is_empty() {
-        return Ok(announce(node, draft));
+        return Ok(announce(node, &mut draft));
     }
     let heard = anyone_listens().then(|| draft.label.clone());
     let ids = registry().admit(node, vec![Applicant { draft, needs }])?;
@@ -324,7 +334,7 @@ fn register(node: &Arc<Node>, draft: Draft, needs: Vec<Need>) -> Result<Resource
 
 /// Registers without asking, and tells who listens before anyone may clean it.
 #[inline]
-fn announce(node: &Arc<Node>, draft: Draft) -> ResourceId {
+fn announce(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
     if !anyone_listens() {
         return registry().insert(node, draft, Phase::Live, false);
     }
@@ -346,12 +356,16 @@ pub(crate) fn register_short(
     work: Work,
 ) -> ResourceId {
     let label = if label.is_empty() { Label::from("unnamed") } else { label };
-    let draft = draft(node, label, created_at, category, None, extra, work);
-    if node.limited || node.is_sealed() { register_anyway(node, draft) } else { announce(node, draft) }
+    let mut draft = draft(node, label, created_at, category, None, extra, work);
+    if node.limited || node.is_sealed() {
+        register_anyway(node, &mut draft)
+    } else {
+        announce(node, &mut draft)
+    }
 }
 
 #[cold]
-fn register_anyway(node: &Arc<Node>, draft: Draft) -> ResourceId {
+fn register_anyway(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
     let label = draft.label.clone();
     let limit = registry().limit_reached(node, 1);
     let id = announce(node, draft);
@@ -369,11 +383,11 @@ fn refuse<S: Strategy>(drafts: Vec<Draft>) {
     let wanted = contain(S::should_run).unwrap_or(true);
     let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
     for draft in drafts.into_iter().rev() {
-        let (timeout, last_resort) = draft.extra.map_or((None, None), |extra| (extra.timeout, extra.last_resort));
-        if wanted {
-            run_refused(draft.work, last_resort, timeout, reason);
-        } else {
-            contain(move || drop((draft.work, last_resort)));
+        let (timeout, last_resort) =
+            draft.extra.map_or((None, None), |extra| (extra.timeout, extra.last_resort));
+        match draft.work {
+            Some(work) if wanted => run_refused(work, last_resort, timeout, reason),
+            unwanted => drop(contain(move || drop((unwanted, last_resort)))),
         }
     }
 }

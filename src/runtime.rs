@@ -3,42 +3,54 @@
 //! A helper thread runs what may have to be left behind: teardowns, and cleanups with a timeout of their own. It
 //! is inside of whatever the thread that asked for it was inside of.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::thread;
 
 use crate::id::ResourceId;
 
 thread_local! {
-    /// The resources whose cleanups this thread is running, the innermost last.
-    static INSIDE: RefCell<Vec<ResourceId>> = const { RefCell::new(Vec::new()) };
+    /// The resource whose cleanup this thread is running; zero for none.
+    static INNERMOST: Cell<ResourceId> = const { Cell::new(ResourceId::NONE) };
+    /// Those that it is inside of besides, the outermost first: empty unless cleanups are nested.
+    static OUTER: RefCell<Vec<ResourceId>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The resources whose cleanups the calling thread is inside of. Empty also on a thread that has torn down its
-/// thread-locals: it is at its very end.
+/// The resources whose cleanups the calling thread is inside of. Only the innermost on a thread that is tearing down
+/// its thread-locals: it is at its very end.
 pub(crate) fn inside() -> Vec<ResourceId> {
-    INSIDE.try_with(|stack| stack.borrow().clone()).unwrap_or_default()
+    let mut stack = OUTER.try_with(|outer| outer.borrow().clone()).unwrap_or_default();
+    stack.extend(Some(INNERMOST.get()).filter(|id| *id != ResourceId::NONE));
+    stack
 }
 
 pub(crate) fn is_inside(id: ResourceId) -> bool {
-    INSIDE.try_with(|stack| stack.borrow().contains(&id)).unwrap_or(false)
+    INNERMOST.get() == id || OUTER.try_with(|outer| outer.borrow().contains(&id)).unwrap_or(false)
 }
 
 /// Marks the calling thread as inside of a cleanup while it lives.
-pub(crate) struct Inside;
+pub(crate) struct Inside {
+    outer: ResourceId,
+}
 
 impl Inside {
     #[inline]
     pub(crate) fn enter(id: ResourceId) -> Inside {
-        INSIDE.try_with(|stack| stack.borrow_mut().push(id)).unwrap_or(());
-        Inside
+        let outer = INNERMOST.replace(id);
+        if outer != ResourceId::NONE {
+            OUTER.try_with(|stack| stack.borrow_mut().push(outer)).unwrap_or(());
+        }
+        Inside { outer }
     }
 }
 
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        INSIDE.try_with(|stack| stack.borrow_mut().pop()).unwrap_or(None);
+        INNERMOST.set(self.outer);
+        if self.outer != ResourceId::NONE {
+            OUTER.try_with(|stack| stack.borrow_mut().pop()).unwrap_or(None);
+        }
     }
 }
 
@@ -50,7 +62,7 @@ impl Drop for Inside {
 pub(crate) fn helper(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let inside = inside();
     let start = move || {
-        INSIDE.try_with(|stack| *stack.borrow_mut() = inside).unwrap_or(());
+        OUTER.try_with(|stack| *stack.borrow_mut() = inside).unwrap_or(());
         run();
     };
     thread::Builder::new().name(name.into()).spawn(start).map(drop)

@@ -171,7 +171,9 @@ impl Latencies {
         let Some(histogram) = &self.0 else { return Latency::default() };
         let value = |q: f64| histogram.value_at_quantile(q);
         Latency {
-            points: std::array::from_fn(|n| if n == POINTS - 1 { histogram.max() } else { value(n as f64 / 100.0) }),
+            points: std::array::from_fn(|n| {
+                if n == POINTS - 1 { histogram.max() } else { value(n as f64 / 100.0) }
+            }),
             tail: [value(0.999), value(0.9999)],
             count: histogram.len(),
         }
@@ -196,7 +198,9 @@ mod tests {
         }
         let latency = latencies.summary();
         assert_eq!(latency.count(), 1_000);
-        for (q, micros) in [(0.5, 500.0), (0.07, 70.0), (0.99, 990.0), (0.999, 999.0), (1.0, 1_000.0), (7.0, 1_000.0)] {
+        for (q, micros) in
+            [(0.5, 500.0), (0.07, 70.0), (0.99, 990.0), (0.999, 999.0), (1.0, 1_000.0), (7.0, 1_000.0)]
+        {
             let read = latency.quantile(q).map_or(0.0, |time| time.as_secs_f64() * 1e6);
             assert!((read / micros - 1.0).abs() < 0.02, "{q}: {read}");
         }

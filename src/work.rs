@@ -11,8 +11,8 @@ use crate::clock::after;
 use crate::error::{CleanupError, CleanupErrorKind};
 use crate::events::{ResourceEvent, contain};
 use crate::id::{Label, ResourceId};
-use crate::registry::{Finished, Job, registry};
 use crate::registry::tree::Node;
+use crate::registry::{Ended, Finished, Job, registry};
 use crate::runtime::{Inside, helper};
 
 /// Runs a step of a cleanup on this thread. Its panic is an error like others.
@@ -44,18 +44,16 @@ pub(crate) fn run_here(job: Job, reason: CleanupReason) -> Result<(), CleanupErr
     outcome
 }
 
-/// The fast way of [`run_here`], for what has neither a timeout nor a last resort.
+/// The fast way of [`run_here`], for what has nothing of its own but a cleanup.
 #[inline]
-pub(crate) fn run_plain(job: Job, reason: CleanupReason) {
-    if job.timeout.is_some() || job.last_resort.is_some() {
-        forget_outcome(run_here(job, reason));
+pub(crate) fn run_plain(work: Work, ended: Ended, reason: CleanupReason) {
+    let started = ended.start();
+    let result = perform(ended.id, work, &CleanupContext { reason, deadline: None });
+    let elapsed = if result.is_err() || started.is_fine() { started.elapsed() } else { Duration::ZERO };
+    if result.is_ok() && registry().finish_plain(&ended, elapsed) {
         return;
     }
-    let (ended, started) = (job.ended(), job.start());
-    let result = perform(job.id, job.work, &CleanupContext { reason, deadline: None });
-    let elapsed = if result.is_err() || started.is_fine() { started.elapsed() } else { Duration::ZERO };
-    let finished = registry().finish(&ended, result, elapsed, None);
-    run_freed(conclude(ended.id, finished));
+    run_freed(conclude(ended.id, registry().finish(&ended, result, elapsed, None)));
 }
 
 /// Runs the deferred resources that nothing holds back any more, and what these hold back in their turn: the most
@@ -224,6 +222,11 @@ pub(crate) fn conclude_release(id: ResourceId, mut finished: Finished) {
 }
 
 /// A registration that was refused behaves as a guard dropped at once: its cleanup runs here.
-pub(crate) fn run_refused(work: Work, last_resort: Option<Work>, timeout: Option<Duration>, reason: CleanupReason) {
+pub(crate) fn run_refused(
+    work: Work,
+    last_resort: Option<Work>,
+    timeout: Option<Duration>,
+    reason: CleanupReason,
+) {
     forget_outcome(run_steps(ResourceId::NONE, work, last_resort, timeout, reason));
 }

@@ -166,6 +166,7 @@ impl Graph {
     }
 
     /// Whether the resource has or had an edge, and was not removed.
+    #[cfg(test)]
     pub(crate) fn contains(&self, id: ResourceId) -> bool {
         self.find(id).is_some()
     }

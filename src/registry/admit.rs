@@ -40,7 +40,11 @@ impl Applicant {
 
 impl Registry {
     /// Registers all of these in this order, or none. They are `Entering` until [`Registry::open`].
-    pub(crate) fn admit(&self, node: &Arc<Node>, applicants: Vec<Applicant>) -> Result<Vec<ResourceId>, Refused> {
+    pub(crate) fn admit(
+        &self,
+        node: &Arc<Node>,
+        applicants: Vec<Applicant>,
+    ) -> Result<Vec<ResourceId>, Refused> {
         // Registrations that come here go one after the other for each manager, so that a name is free until it is
         // taken. Names of managers above are looked up before the graph's lock: names come first in the lock order.
         let mut names = node.names.lock();
@@ -59,11 +63,12 @@ impl Registry {
             }
         };
         let labels: Vec<Label> = applicants.iter().map(|applicant| applicant.draft.label.clone()).collect();
-        let named: Vec<Option<Label>> = applicants.iter().map(|applicant| applicant.name().cloned()).collect();
+        let named: Vec<Option<Label>> =
+            applicants.iter().map(|applicant| applicant.name().cloned()).collect();
         let mut ids = Vec::with_capacity(applicants.len());
         for (applicant, needs) in applicants.into_iter().zip(&needs) {
-            let draft = applicant.draft;
-            ids.push(self.insert(node, draft, Phase::Entering, !needs.is_empty()));
+            let mut draft = applicant.draft;
+            ids.push(self.insert(node, &mut draft, Phase::Entering, !needs.is_empty()));
         }
         if let Err(error) = self.connect(node, &mut graph, &ids, &needs, &labels) {
             for id in &ids {
@@ -81,7 +86,13 @@ impl Registry {
     }
 
     /// Whether this could be registered now.
-    pub(crate) fn check(&self, node: &Arc<Node>, label: &Label, name: Option<&Label>, needs: &[Need]) -> Result<(), RegisterError> {
+    pub(crate) fn check(
+        &self,
+        node: &Arc<Node>,
+        label: &Label,
+        name: Option<&Label>,
+        needs: &[Need],
+    ) -> Result<(), RegisterError> {
         let mut names = node.names.lock();
         self.check_one(node, label, name, &mut names)?;
         let needs = self.resolve(node, label, needs, &names, &HashMap::new())?;
@@ -110,7 +121,9 @@ impl Registry {
         if !node.limited {
             return None;
         }
-        let full = |node: &Arc<Node>| node.config.max_resources.filter(|limit| self.live_count(node) + more > *limit);
+        let full = |node: &Arc<Node>| {
+            node.config.max_resources.filter(|limit| self.live_count(node) + more > *limit)
+        };
         node.upwards().find_map(full)
     }
 
@@ -124,7 +137,8 @@ impl Registry {
         let mut graph = within.tree.graph.lock();
         let at = self.live_node(within, dependent).ok_or(DependencyError::Gone { id: dependent })?;
         let there = self.live_node(within, dependency).ok_or(DependencyError::Gone { id: dependency })?;
-        let units = units((dependent, &at), (dependency, &there)).ok_or(DependencyError::Gone { id: dependency })?;
+        let units =
+            units((dependent, &at), (dependency, &there)).ok_or(DependencyError::Gone { id: dependency })?;
         if let Err(circle) = graph.connect(dependent, dependency, units) {
             drop(graph);
             let path = self.path_of(within, &circle).into_iter().map(|(label, _)| label).collect();
@@ -194,9 +208,12 @@ impl Registry {
                 names.remove(name);
                 Ok(())
             }
-            Some((existing, created_at)) => {
-                Err(RegisterError::DuplicateName { label: label.clone(), name: name.clone(), existing, created_at })
-            }
+            Some((existing, created_at)) => Err(RegisterError::DuplicateName {
+                label: label.clone(),
+                name: name.clone(),
+                existing,
+                created_at,
+            }),
         }
     }
 
@@ -224,8 +241,10 @@ impl Registry {
                     Some(at) => Resolved::Sibling(*at),
                     None => {
                         let here = names.get(name).copied();
-                        let above = || node.upwards().skip(1).find_map(|node| node.names.lock().get(name).copied());
-                        let unknown = || RegisterError::UnknownDependency { label: label.clone(), name: name.clone() };
+                        let above =
+                            || node.upwards().skip(1).find_map(|node| node.names.lock().get(name).copied());
+                        let unknown =
+                            || RegisterError::UnknownDependency { label: label.clone(), name: name.clone() };
                         let here = here.filter(|id| self.is_live(*id));
                         Resolved::Live(here.or_else(above).ok_or_else(unknown)?)
                     }
@@ -235,7 +254,12 @@ impl Registry {
         Ok(found)
     }
 
-    fn live_dependency(&self, node: &Arc<Node>, label: &Label, id: ResourceId) -> Result<Arc<Node>, RegisterError> {
+    fn live_dependency(
+        &self,
+        node: &Arc<Node>,
+        label: &Label,
+        id: ResourceId,
+    ) -> Result<Arc<Node>, RegisterError> {
         if let Some(there) = self.live_node(node, id) {
             return Ok(there);
         }
@@ -302,7 +326,7 @@ impl Registry {
             category: entry.category,
             priority: entry.priority,
             created_at: entry.created_at,
-            work: entry.work?,
+            work: entry.work,
             extra: entry.extra,
         })
     }

@@ -26,7 +26,7 @@ pub(crate) struct Job {
     pub(crate) timeout: Option<Duration>,
     linked: bool,
     /// How many cleanups its duration counts for; zero where it need not be timed.
-    pub(crate) weight: u64,
+    weight: u64,
 }
 
 /// What came of a claim.
@@ -89,15 +89,30 @@ struct After {
 }
 
 impl Registry {
-    /// The common case of a dropped guard: nothing depends on it and it depends on nothing.
+    /// The common case of a dropped guard: nothing depends on it, it depends on nothing, and it is like any other.
     #[inline]
-    pub(crate) fn begin_plain(&self, id: ResourceId) -> Option<Job> {
+    pub(crate) fn begin_plain(&self, id: ResourceId) -> Option<(Work, Ended)> {
         let mut shard = self.shard(id).lock();
-        let entry = shard.entries.get(id.key())?;
-        if entry.linked || entry.phase != Phase::Live {
+        let shard = &mut *shard;
+        let entry = shard.entries.get_mut(id.key())?;
+        if entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
             return None;
         }
-        take(&mut shard, id, false)
+        let work = entry.work.take()?;
+        entry.phase = Phase::Cleaning;
+        entry.guarded = false;
+        let (number, member) = (entry.number, entry.member);
+        Some((work, Ended { id, linked: false, weight: shard.weight(member, number) }))
+    }
+
+    /// The common end of such a one. False: something about it needs [`Registry::finish`].
+    #[inline]
+    pub(crate) fn finish_plain(&self, job: &Ended, elapsed: Duration) -> bool {
+        let mut shard = self.shard(job.id).lock();
+        let Some(label) = shard.end_plain(job.id.key(), job.weight, elapsed) else { return false };
+        drop(shard);
+        drop(label);
+        true
     }
 
     /// A guard lets go of its resource. `waits`: the caller wants to hear how it ends.
@@ -166,7 +181,8 @@ impl Registry {
         let graph = node.tree.graph.lock();
         let behind: Vec<ResourceId> = graph.dependents(id).into_iter().filter(|id| !ignoring(*id)).collect();
         let mut shard = self.shard(id).lock();
-        let claimable = shard.entries.get(id.key()).is_some_and(|e| matches!(e.phase, Phase::Live | Phase::Deferred));
+        let claimable =
+            shard.entries.get(id.key()).is_some_and(|e| matches!(e.phase, Phase::Live | Phase::Deferred));
         if claimable && !behind.is_empty() {
             return Claim::Behind(behind);
         }
@@ -280,7 +296,9 @@ impl Registry {
         }
         if guarded {
             // What the value of an erased guard holds goes now; the rest is small, and the guard may ask.
-            if let Some(kept) = shard.entries.get_mut(job.id.key()).and_then(|e| e.extra.as_mut()?.kept.take()) {
+            if let Some(kept) =
+                shard.entries.get_mut(job.id.key()).and_then(|e| e.extra.as_mut()?.kept.take())
+            {
                 finished.scraps = Some(kept);
             }
         } else if let Some(entry) = shard.entries.remove(job.id.key()) {
@@ -293,7 +311,10 @@ impl Registry {
     pub(crate) fn release(&self, id: ResourceId, guarded: bool) -> Finished {
         let Some(node) = self.node_of(id) else {
             let gone = if guarded { None } else { self.shard(id).lock().entries.remove(id.key()) };
-            return Finished { scraps: gone.map(|entry| Box::new(entry.extra) as Kept), ..Finished::default() };
+            return Finished {
+                scraps: gone.map(|entry| Box::new(entry.extra) as Kept),
+                ..Finished::default()
+            };
         };
         let mut graph = node.tree.graph.lock();
         let mut lock = self.shard(id).lock();
@@ -306,11 +327,15 @@ impl Registry {
             }
             _ if entry.phase.has_ended() => {
                 let gone = if guarded { None } else { shard.entries.remove(id.key()) };
-                return Finished { scraps: gone.map(|entry| Box::new(entry.extra) as Kept), ..Finished::default() };
+                return Finished {
+                    scraps: gone.map(|entry| Box::new(entry.extra) as Kept),
+                    ..Finished::default()
+                };
             }
             _ => {}
         }
-        let (work, watched, name, linked) = (entry.work.take(), entry.watched, entry.name().cloned(), entry.linked);
+        let (work, watched, name, linked) =
+            (entry.work.take(), entry.watched, entry.name().cloned(), entry.linked);
         let label = entry.label.clone();
         let extra = entry.extra.take();
         shard.end(id.key(), Phase::Released);
@@ -332,7 +357,11 @@ impl Registry {
     }
 
     /// The same where nothing depends on it, else refused. `Ok(None)`: it is not live.
-    pub(crate) fn unregister(&self, within: &Arc<Node>, id: ResourceId) -> Result<Option<Finished>, UnregisterError> {
+    pub(crate) fn unregister(
+        &self,
+        within: &Arc<Node>,
+        id: ResourceId,
+    ) -> Result<Option<Finished>, UnregisterError> {
         let Some(node) = self.node_of(id).filter(|node| node.is_within(within)) else { return Ok(None) };
         let dependents = node.tree.graph.lock().dependents(id);
         if !dependents.is_empty() {
@@ -440,15 +469,23 @@ fn take(shard: &mut Shard, id: ResourceId, guarded: bool) -> Option<Job> {
         None => (None, None),
     };
     let (linked, number, member) = (entry.linked, entry.number, entry.member);
-    let weight = match shard.members.get_mut(member) {
-        Some(owner) if owner.timed < TIMED => {
-            owner.timed += 1;
-            1
-        }
-        _ if number % SAMPLE == 0 => SAMPLE,
-        _ => 0,
-    };
+    let weight = shard.weight(member, number);
     Some(Job { id, work, last_resort, timeout, linked, weight })
+}
+
+impl Shard {
+    /// How many cleanups the duration of this one counts for.
+    #[inline]
+    fn weight(&mut self, member: u32, number: u64) -> u64 {
+        match self.members.get_mut(member) {
+            Some(owner) if owner.timed < TIMED => {
+                owner.timed += 1;
+                1
+            }
+            _ if number.is_multiple_of(SAMPLE) => SAMPLE,
+            _ => 0,
+        }
+    }
 }
 
 /// What [`Registry::finish`] needs to know of a job that was taken apart.
@@ -464,14 +501,14 @@ impl Job {
     pub(crate) fn ended(&self) -> Ended {
         Ended { id: self.id, linked: self.linked, weight: self.weight }
     }
+}
 
+impl Ended {
     #[inline]
     pub(crate) fn start(&self) -> Started {
         Started::now(self.weight > 0)
     }
-}
 
-impl Ended {
     /// For a duration that was measured in any case.
     pub(crate) fn timed(self) -> Ended {
         Ended { weight: 1, ..self }

@@ -58,7 +58,8 @@ pub(crate) struct Draft {
     pub(crate) category: Category,
     pub(crate) priority: Priority,
     pub(crate) created_at: &'static Location<'static>,
-    pub(crate) work: Work,
+    /// Taken when the registry has it.
+    pub(crate) work: Option<Work>,
     pub(crate) extra: Option<Box<Extra>>,
 }
 
@@ -89,6 +90,15 @@ pub(crate) struct Entry {
     pub(crate) watched: bool,
 }
 
+/// What the registry says of a newcomer.
+pub(crate) struct Newcomer {
+    pub(crate) created: Coarse,
+    pub(crate) turn: u64,
+    pub(crate) era: u32,
+    pub(crate) phase: Phase,
+    pub(crate) linked: bool,
+}
+
 /// What few resources have.
 #[derive(Default)]
 pub(crate) struct Extra {
@@ -116,29 +126,50 @@ impl Extra {
     }
 }
 
-impl Entry {
-    #[inline]
-    pub(crate) fn new(draft: Draft, created: Coarse, turn: u64, era: u32) -> Entry {
+impl Default for Entry {
+    /// What stands in a slot that is not in use.
+    fn default() -> Entry {
         Entry {
-            label: draft.label,
-            category: draft.category,
-            created_at: draft.created_at,
-            created,
-            turn,
+            label: Label::from(""),
+            category: Category::Event,
+            created_at: Location::caller(),
+            created: Coarse::default(),
+            turn: 0,
             number: 0,
-            work: Some(draft.work),
-            extra: draft.extra,
+            work: None,
+            extra: None,
             member: 0,
             thread: 0,
             newer: NO_LINK,
             older: NO_LINK,
-            era,
-            priority: draft.priority,
-            phase: Phase::Live,
-            guarded: true,
+            era: 0,
+            priority: Priority::Medium,
+            phase: Phase::Released,
+            guarded: false,
             linked: false,
             watched: false,
         }
+    }
+}
+
+impl Entry {
+    /// Fills an empty slot in place.
+    #[inline]
+    pub(crate) fn fill(&mut self, draft: &mut Draft, new: &Newcomer) {
+        self.label = std::mem::replace(&mut draft.label, Label::from(""));
+        self.category = draft.category;
+        self.created_at = draft.created_at;
+        self.created = new.created;
+        self.turn = new.turn;
+        self.work = draft.work.take();
+        self.extra = draft.extra.take();
+        self.newer = NO_LINK;
+        self.era = new.era;
+        self.priority = draft.priority;
+        self.phase = new.phase;
+        self.guarded = true;
+        self.linked = new.linked;
+        self.watched = false;
     }
 
     pub(crate) fn stamp(&self, shard: u32) -> Stamp {

@@ -58,7 +58,12 @@ impl Registry {
     }
 
     /// Shows one entry, if it has not ended and belongs to this manager or one below.
-    pub(crate) fn see<R>(&self, within: &Arc<Node>, id: ResourceId, visit: impl FnOnce(&Arc<Node>, Seen<'_>) -> R) -> Option<R> {
+    pub(crate) fn see<R>(
+        &self,
+        within: &Arc<Node>,
+        id: ResourceId,
+        visit: impl FnOnce(&Arc<Node>, Seen<'_>) -> R,
+    ) -> Option<R> {
         let shard = self.shard(id).lock();
         let entry = shard.entries.get(id.key()).filter(|entry| !entry.phase.has_ended())?;
         let node = &shard.members.get(entry.member)?.node;

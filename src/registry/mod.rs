@@ -32,9 +32,9 @@ pub(crate) use look::Seen;
 use crate::clock::Coarse;
 use crate::fork;
 use crate::id::{Label, ManagerId, ResourceId, Stamp};
-use crate::registry::entry::{Draft, Entry, Phase};
+use crate::registry::entry::{Draft, Entry, Newcomer, Phase};
 use crate::registry::shard::{NO_LINK, Shard};
-use crate::registry::slab::Key;
+use crate::registry::slab::{Key, PLACE_BITS};
 use crate::registry::tree::{Node, Seed};
 use crate::registry::turns::Turns;
 use crate::sync::Lock;
@@ -124,7 +124,9 @@ impl ResourceId {
 impl Registry {
     fn new(shards: usize) -> Registry {
         Registry {
-            shards: (0..shards).map(|_| Padded(Lock::new(Shard::new(1 << INDEX_BITS)))).collect(),
+            shards: (0..shards)
+                .map(|_| Padded(Lock::new(Shard::new(1 << (INDEX_BITS - PLACE_BITS)))))
+                .collect(),
             turns: Turns::default(),
             managers: AtomicU64::new(0),
             lanes: AtomicU32::new(0),
@@ -136,7 +138,7 @@ impl Registry {
 
     #[inline]
     fn shard(&self, id: ResourceId) -> &Lock<Shard> {
-        &self.shards[id.shard() % self.shards.len()].0
+        &self.shards[id.shard()].0
     }
 
     /// Runs `look` on an entry that has not been forgotten, under its shard's lock.
@@ -147,27 +149,47 @@ impl Registry {
     /// Keeps a new entry of this manager, in the calling thread's shard.
     ///
     /// # Panics
-    /// When every shard is full: at 2^26 live resources for each of 8 or more shards.
+    /// When every shard is full: at nearly 2^26 live resources for each of 8 or more shards.
     #[inline]
-    pub(crate) fn insert(&self, node: &Arc<Node>, draft: Draft, phase: Phase, linked: bool) -> ResourceId {
-        let now = Coarse::now();
-        let (mut shard, mut thread) = Lane::current();
-        let mut entry = Entry::new(draft, now, self.turns.take(shard + 1, now), fork::era());
-        entry.phase = phase;
-        entry.linked = linked;
-        for _ in 0..self.shards.len() {
-            match self.insert_into(shard, thread, node, entry) {
-                Ok(id) => return id,
-                Err(back) => entry = back,
-            }
-            shard = (shard + 1) % self.shards.len() as u32;
-            thread = NO_LINK;
+    pub(crate) fn insert(
+        &self,
+        node: &Arc<Node>,
+        draft: &mut Draft,
+        phase: Phase,
+        linked: bool,
+    ) -> ResourceId {
+        let created = Coarse::now();
+        let (shard, thread) = Lane::current();
+        let new =
+            Newcomer { created, turn: self.turns.take(shard + 1, created), era: fork::era(), phase, linked };
+        match self.insert_into(shard, thread, node, draft, &new) {
+            Some(id) => id,
+            None => self.insert_elsewhere(shard, node, draft, &new),
         }
-        panic!("castoff: {} resources are live, the most there can be", (self.shards.len() as u64) << INDEX_BITS);
+    }
+
+    #[cold]
+    fn insert_elsewhere(&self, full: u32, node: &Arc<Node>, draft: &mut Draft, new: &Newcomer) -> ResourceId {
+        for shard in (0..self.shards.len() as u32).filter(|shard| *shard != full) {
+            if let Some(id) = self.insert_into(shard, NO_LINK, node, draft, new) {
+                return id;
+            }
+        }
+        panic!(
+            "castoff: {} resources are live, the most there can be",
+            (self.shards.len() as u64) << INDEX_BITS
+        );
     }
 
     #[inline]
-    fn insert_into(&self, shard: u32, thread: u32, node: &Arc<Node>, entry: Entry) -> Result<ResourceId, Entry> {
+    fn insert_into(
+        &self,
+        shard: u32,
+        thread: u32,
+        node: &Arc<Node>,
+        draft: &mut Draft,
+        new: &Newcomer,
+    ) -> Option<ResourceId> {
         loop {
             let mut data = self.shards[shard as usize].0.lock();
             match node.lanes[shard as usize].load(Relaxed) {
@@ -175,7 +197,7 @@ impl Registry {
                     drop(data);
                     self.join(node, shard);
                 }
-                member => return data.insert(entry, member - 1, thread).map(|key| id_of(shard, key)),
+                member => return data.insert(draft, new, member - 1, thread).map(|key| id_of(shard, key)),
             }
         }
     }

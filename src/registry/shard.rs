@@ -8,9 +8,11 @@
 //! 3. A thread's record stays until the thread and its last live entry have gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::events::anyone_listens;
 use crate::id::Label;
-use crate::registry::entry::{Entry, Phase};
+use crate::registry::entry::{Draft, Entry, Newcomer, Phase};
 use crate::registry::slab::{Key, Slab};
 
 use crate::registry::tree::{Node, Totals};
@@ -41,8 +43,8 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(limit: u32) -> Shard {
-        Shard { entries: Slab::new(limit), members: Stall::new(), threads: Stall::new(), number: 0 }
+    pub(crate) fn new(pages: u32) -> Shard {
+        Shard { entries: Slab::new(pages), members: Stall::new(), threads: Stall::new(), number: 0 }
     }
 
     pub(crate) fn join(&mut self, node: Arc<Node>) -> u32 {
@@ -62,18 +64,24 @@ impl Shard {
         }
     }
 
-    /// Keeps an entry of this member and thread, or gives it back when the shard is full.
+    /// Keeps a new entry of this member and thread. `None` when the shard is full: then the draft is untouched.
     #[inline]
-    pub(crate) fn insert(&mut self, mut entry: Entry, member: u32, thread: u32) -> Result<Key, Entry> {
-        let Some(owner) = self.members.get_mut(member) else { return Err(entry) };
+    pub(crate) fn insert(
+        &mut self,
+        draft: &mut Draft,
+        new: &Newcomer,
+        member: u32,
+        thread: u32,
+    ) -> Option<Key> {
+        let owner = self.members.get_mut(member)?;
+        let (key, entry) = self.entries.occupy()?;
         self.number += 1;
+        entry.fill(draft, new);
         entry.number = self.number;
         entry.member = member;
         entry.thread = thread;
-        entry.older = owner.newest;
-        let older = owner.newest;
-        let key = self.entries.insert(entry)?;
-        owner.newest = key.index;
+        let older = std::mem::replace(&mut owner.newest, key.index);
+        entry.older = older;
         owner.live += 1;
         owner.totals.registered += 1;
         if older != NO_LINK
@@ -84,7 +92,7 @@ impl Shard {
         if let Some(record) = self.threads.get_mut(thread) {
             record.live += 1;
         }
-        Ok(key)
+        Some(key)
     }
 
     /// The entry has ended this way: it leaves its list and is counted. The slot stays.
@@ -93,6 +101,46 @@ impl Shard {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.phase = how;
         let (newer, older, member, thread) = (entry.newer, entry.older, entry.member, entry.thread);
+        self.unlink(newer, older);
+        if let Some(owner) = self.members.get_mut(member) {
+            if newer == NO_LINK {
+                owner.newest = older;
+            }
+            owner.live -= 1;
+            owner.totals.count(how);
+        }
+        self.leave_thread(thread);
+    }
+
+    /// The end of a cleaned entry that is like any other, in one go: what is left of it is its label. `None`, and
+    /// nothing is done, where something about it needs more.
+    #[inline]
+    pub(crate) fn end_plain(&mut self, key: Key, weight: u64, elapsed: Duration) -> Option<Label> {
+        let entry = self.entries.get_mut(key)?;
+        let owner = self.members.get_mut(entry.member)?;
+        let last = owner.live == 1 && owner.node.is_ending();
+        if entry.watched || entry.extra.is_some() || last || anyone_listens() {
+            return None;
+        }
+        entry.phase = Phase::Cleaned;
+        let (newer, older, thread) = (entry.newer, entry.older, entry.thread);
+        let label = std::mem::replace(&mut entry.label, Label::from(""));
+        owner.live -= 1;
+        owner.totals.cleaned += 1;
+        if weight > 0 {
+            owner.node.latencies.lock().record(elapsed, weight);
+        }
+        if newer == NO_LINK {
+            owner.newest = older;
+        }
+        self.entries.vacate(key);
+        self.unlink(newer, older);
+        self.leave_thread(thread);
+        Some(label)
+    }
+
+    #[inline]
+    fn unlink(&mut self, newer: u32, older: u32) {
         if newer != NO_LINK
             && let Some((_, newer)) = self.entries.at_mut(newer)
         {
@@ -103,13 +151,10 @@ impl Shard {
         {
             older.newer = newer;
         }
-        if let Some(owner) = self.members.get_mut(member) {
-            if newer == NO_LINK {
-                owner.newest = older;
-            }
-            owner.live -= 1;
-            owner.totals.count(how);
-        }
+    }
+
+    #[inline]
+    fn leave_thread(&mut self, thread: u32) {
         if let Some(record) = self.threads.get_mut(thread) {
             record.live -= 1;
             if record.live == 0 && record.ended {

@@ -1,21 +1,27 @@
 //! Where entries are kept: a slab with generations that grows without copying and gives memory back.
 //!
+//! A slot is filled and emptied in place: moving an entry about costs more than all else that a registration does.
+//!
 //! Invariants:
-//! 1. A [`Key`] names one use of one slot: the generation of a slot only grows, also while its page is given back.
+//! 1. A [`Key`] names one use of one slot: the generations at an index only grow, also while its page is given back.
 //!    A slot whose generations are used up is never handed out again.
 //! 2. A page is given back when its last entry goes and another page has room, so that an entry that comes and
 //!    goes at the edge of a page does not allocate each time.
-//! 3. Growing allocates one page and moves nothing.
+//! 3. Growing allocates one page and moves nothing. No page is longer than a fifth of those before it (but the
+//!    first few), so that little of the memory is unused.
 
-/// Slots of the first page; each of the next is twice as long, up to [`LARGEST`].
+/// Slots of the first pages. Every [`ALIKE`] pages their length doubles, up to [`LARGEST`].
 const FIRST: u32 = 32;
+const ALIKE: u32 = 4;
 const DOUBLINGS: u32 = 7;
 const LARGEST: u32 = FIRST << DOUBLINGS;
-/// Slots in the pages before the first one of length [`LARGEST`] that is not a doubling.
-const DOUBLED: u32 = FIRST * ((1 << (DOUBLINGS + 1)) - 1);
 /// A page is kept for good once a slot of it has come this far: its generations would have to be remembered.
 const WORN: u32 = u32::MAX / 2;
 const NONE: u32 = u32::MAX;
+/// Bits of an index that name the place on a page.
+pub(crate) const PLACE_BITS: u32 = LARGEST.ilog2();
+/// Instead of the next free slot: this one is in use.
+const TAKEN: u32 = u32::MAX - 1;
 
 /// One use of one slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +34,7 @@ pub(crate) struct Key {
 struct Slot<T> {
     generation: u32,
     next_free: u32,
-    value: Option<T>,
+    value: T,
 }
 
 #[derive(Debug)]
@@ -47,92 +53,98 @@ pub(crate) struct Slab<T> {
     pages: Vec<Page<T>>,
     /// Pages that have a free slot; the last one is used next.
     roomy: Vec<u32>,
-    /// Pages that were given back.
+    /// Pages that were given back, or have been since: some of these numbers may be stale.
     vacant: Vec<u32>,
+    /// The first generation of a page that is made anew.
+    first_generation: u32,
     limit: u32,
 }
 
+/// The page and the place on it of an index. A short page leaves indexes out: there are more than enough.
+#[inline]
 fn page_of(index: u32) -> (usize, usize) {
-    if index < DOUBLED {
-        let page = (index / FIRST + 1).ilog2();
-        (page as usize, (index - FIRST * ((1 << page) - 1)) as usize)
-    } else {
-        let beyond = index - DOUBLED;
-        ((DOUBLINGS + 1 + beyond / LARGEST) as usize, (beyond % LARGEST) as usize)
-    }
+    ((index >> PLACE_BITS) as usize, (index & (LARGEST - 1)) as usize)
 }
 
+#[inline]
 fn start_of(page: u32) -> u32 {
-    match page {
-        0..=DOUBLINGS => FIRST * ((1 << page) - 1),
-        _ => DOUBLED + (page - DOUBLINGS - 1) * LARGEST,
-    }
+    page << PLACE_BITS
 }
 
 fn length_of(page: u32) -> u32 {
-    FIRST << page.min(DOUBLINGS)
+    FIRST << (page / ALIKE).min(DOUBLINGS)
 }
 
-impl<T> Slab<T> {
-    /// A slab with indexes below `limit`.
+impl<T: Default> Slab<T> {
+    /// A slab of so many pages at most.
     pub(crate) const fn new(limit: u32) -> Slab<T> {
-        Slab { pages: Vec::new(), roomy: Vec::new(), vacant: Vec::new(), limit }
+        Slab { pages: Vec::new(), roomy: Vec::new(), vacant: Vec::new(), first_generation: 1, limit }
     }
 
-    /// Keeps a value, or gives it back when every index is in use.
-    pub(crate) fn insert(&mut self, value: T) -> Result<Key, T> {
+    /// Takes a slot, to be filled in place: it holds a default value. `None` when every index is in use.
+    #[inline]
+    pub(crate) fn occupy(&mut self) -> Option<(Key, &mut T)> {
         if self.roomy.is_empty() && !self.grow() {
-            return Err(value);
+            return None;
         }
-        let Some(&number) = self.roomy.last() else { return Err(value) };
+        let number = *self.roomy.last()?;
         let page = &mut self.pages[number as usize];
         let at = page.free;
         let slot = &mut page.slots[at as usize];
         page.free = slot.next_free;
         page.used += 1;
-        slot.value = Some(value);
-        let key = Key { index: start_of(number) + at, generation: slot.generation };
+        slot.next_free = TAKEN;
         if page.free == NONE {
             page.place = NONE;
             self.roomy.pop();
         }
-        Ok(key)
+        Some((Key { index: start_of(number) + at, generation: slot.generation }, &mut slot.value))
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
+        let (page, at) = page_of(index);
+        self.pages.get_mut(page)?.slots.get_mut(at).filter(|slot| slot.next_free == TAKEN)
     }
 
     #[inline]
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         let (page, at) = page_of(key.index);
         let slot = self.pages.get(page)?.slots.get(at)?;
-        if slot.generation == key.generation { slot.value.as_ref() } else { None }
+        (slot.generation == key.generation && slot.next_free == TAKEN).then_some(&slot.value)
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let (page, at) = page_of(key.index);
-        let slot = self.pages.get_mut(page)?.slots.get_mut(at)?;
-        if slot.generation == key.generation { slot.value.as_mut() } else { None }
+        self.slot_mut(key.index).filter(|slot| slot.generation == key.generation).map(|slot| &mut slot.value)
     }
 
     /// The entry that stands at an index now, with its key.
     #[inline]
     pub(crate) fn at_mut(&mut self, index: u32) -> Option<(Key, &mut T)> {
-        let (page, at) = page_of(index);
-        let slot = self.pages.get_mut(page)?.slots.get_mut(at)?;
-        let generation = slot.generation;
-        slot.value.as_mut().map(|value| (Key { index, generation }, value))
+        self.slot_mut(index).map(|slot| (Key { index, generation: slot.generation }, &mut slot.value))
     }
 
+    /// Takes an entry out.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        let value = std::mem::take(self.get_mut(key)?);
+        self.vacate(key);
+        Some(value)
+    }
+
+    /// Gives a slot up whose value has been emptied in place.
+    #[inline]
+    pub(crate) fn vacate(&mut self, key: Key) {
         let (number, at) = page_of(key.index);
-        let page = self.pages.get_mut(number)?;
-        let slot = page.slots.get_mut(at)?;
-        if slot.generation != key.generation {
-            return None;
+        let Some(page) = self.pages.get_mut(number) else { return };
+        let Some(slot) = page.slots.get_mut(at) else { return };
+        if slot.generation != key.generation || slot.next_free != TAKEN {
+            return;
         }
-        let value = slot.value.take()?;
         page.used -= 1;
         if slot.generation == u32::MAX {
-            return Some(value); // worn out: it stays out of the free list for ever
+            slot.next_free = NONE; // worn out: in no free list, for ever
+            return;
         }
         slot.generation += 1;
         slot.next_free = page.free;
@@ -141,43 +153,53 @@ impl<T> Slab<T> {
             page.place = self.roomy.len() as u32;
             self.roomy.push(number as u32);
         }
-        if page.used == 0 && self.roomy.len() > 1 {
-            self.give_back(number);
+        if page.used == 0 && (self.roomy.len() > 1 || self.pages.len() > ALIKE as usize) {
+            self.emptied(number);
         }
-        Some(value)
     }
 
     #[cold]
     fn grow(&mut self) -> bool {
-        let number = match self.vacant.pop() {
-            Some(number) => number,
-            None => {
-                let number = self.pages.len() as u32;
-                if start_of(number) + length_of(number) > self.limit {
-                    return false;
-                }
-                self.pages.push(Page {
-                    slots: Box::default(),
-                    first_generation: 1,
-                    used: 0,
-                    free: NONE,
-                    place: NONE,
-                });
-                number
-            }
-        };
+        let Some(number) = self.vacant_page() else { return false };
         let length = length_of(number);
         let page = &mut self.pages[number as usize];
         let generation = page.first_generation;
         let next = |at: u32| if at + 1 < length { at + 1 } else { NONE };
-        page.slots = (0..length).map(|at| Slot { generation, next_free: next(at), value: None }).collect();
+        page.slots =
+            (0..length).map(|at| Slot { generation, next_free: next(at), value: T::default() }).collect();
         page.free = 0;
         page.place = self.roomy.len() as u32;
         self.roomy.push(number);
         true
     }
 
+    /// The number of a page without slots: one that was given back, or one more.
+    fn vacant_page(&mut self) -> Option<u32> {
+        while let Some(number) = self.vacant.pop() {
+            if self.pages.get(number as usize).is_some_and(|page| page.slots.is_empty()) {
+                return Some(number);
+            }
+        }
+        let number = self.pages.len() as u32;
+        if number >= self.limit {
+            return None;
+        }
+        let first_generation = self.first_generation;
+        self.pages.push(Page { slots: Box::default(), first_generation, used: 0, free: NONE, place: NONE });
+        Some(number)
+    }
+
+    /// A page holds nothing any more. It stays if it is the only one with room, unless it is the last of many: a
+    /// crowd has come and gone then, and a short page will do.
     #[cold]
+    fn emptied(&mut self, number: usize) {
+        let only = self.roomy.len() == 1;
+        let crowd = self.pages.len() > ALIKE as usize && self.vacant.len() + 1 >= self.pages.len();
+        if !only || crowd {
+            self.give_back(number);
+        }
+    }
+
     fn give_back(&mut self, number: usize) {
         let page = &mut self.pages[number];
         let newest = page.slots.iter().map(|slot| slot.generation).max().unwrap_or(0);
@@ -193,6 +215,21 @@ impl<T> Slab<T> {
             self.pages[moved as usize].place = place as u32;
         }
         self.vacant.push(number as u32);
+        self.trim();
+    }
+
+    /// Forgets the pages at the end that were given back; later ones begin where the furthest of them was.
+    fn trim(&mut self) {
+        while let Some(last) = self.pages.pop_if(|page| page.slots.is_empty()) {
+            self.first_generation = self.first_generation.max(last.first_generation);
+        }
+        if self.pages.len() < self.pages.capacity() / 4 {
+            let pages = self.pages.len();
+            self.vacant.retain(|number| (*number as usize) < pages);
+            self.pages.shrink_to(2 * pages);
+            self.vacant.shrink_to(2 * pages);
+            self.roomy.shrink_to(2 * pages);
+        }
     }
 }
 
@@ -200,62 +237,59 @@ impl<T> Slab<T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_index_is_found_on_its_page() {
-        let mut index = 0;
-        for page in 0..20 {
-            assert_eq!(start_of(page), index);
-            assert_eq!(page_of(index), (page as usize, 0));
-            let last = length_of(page) - 1;
-            assert_eq!(page_of(index + last), (page as usize, last as usize));
-            index += length_of(page);
-        }
+    const PAGES: u32 = 1_000;
+
+    fn put<T: Default>(slab: &mut Slab<T>, value: T) -> Option<Key> {
+        let (key, slot) = slab.occupy()?;
+        *slot = value;
+        Some(key)
     }
 
     #[test]
     fn a_stale_key_names_nothing_also_after_its_page_was_given_back() {
-        let mut slab = Slab::new(u32::MAX);
-        let first: Vec<Key> = (0..1_000).filter_map(|n| slab.insert(n).ok()).collect();
+        let mut slab = Slab::new(PAGES);
+        let first: Vec<Key> = (0..1_000).filter_map(|n| put(&mut slab, n)).collect();
         assert_eq!(first.len(), 1_000);
         for key in &first {
             assert!(slab.remove(*key).is_some());
         }
-        assert!(!slab.vacant.is_empty(), "pages were given back");
-        let second: Vec<Key> = (0..1_000).filter_map(|n| slab.insert(n).ok()).collect();
+        assert!(slab.pages.len() < 5, "pages were given back");
+        let second: Vec<Key> = (0..1_000).filter_map(|n| put(&mut slab, n)).collect();
         assert!(first.iter().all(|key| slab.get(*key).is_none() && !second.contains(key)));
         assert!(second.iter().enumerate().all(|(n, key)| slab.get(*key) == Some(&n)));
     }
 
     #[test]
-    fn a_full_slab_gives_the_value_back() {
-        let mut slab = Slab::new(FIRST);
+    fn a_full_slab_refuses() {
+        let mut slab = Slab::new(1);
         for n in 0..FIRST {
-            assert!(slab.insert(n).is_ok());
+            assert!(put(&mut slab, n).is_some());
         }
-        assert_eq!(slab.insert(99), Err(99));
+        assert_eq!(put(&mut slab, 99), None);
     }
 
     #[test]
     fn a_slot_whose_generations_are_used_up_is_not_used_again() {
-        let mut slab = Slab::new(FIRST);
-        let Ok(key) = slab.insert('a') else { panic!("there is room") };
+        let mut slab = Slab::new(1);
+        let Some(key) = put(&mut slab, 'a') else { panic!("there is room") };
         slab.pages[0].slots[key.index as usize].generation = u32::MAX;
         let worn = Key { generation: u32::MAX, ..key };
         assert_eq!(slab.remove(worn), Some('a'));
-        let others: Vec<Key> = (1..FIRST).filter_map(|_| slab.insert('b').ok()).collect();
+        let others: Vec<Key> = (1..FIRST).filter_map(|_| put(&mut slab, 'b')).collect();
         assert_eq!(others.len(), FIRST as usize - 1);
         assert!(others.iter().all(|other| other.index != key.index));
-        assert_eq!(slab.insert('c'), Err('c'));
+        assert_eq!(put(&mut slab, 'c'), None);
     }
 
     #[test]
     fn memory_goes_back_when_a_million_have_gone() {
-        let mut slab = Slab::new(u32::MAX);
-        let keys: Vec<Key> = (0..1_000_000).filter_map(|n: u32| slab.insert(n).ok()).collect();
+        let mut slab = Slab::new(PAGES);
+        let keys: Vec<Key> = (0..1_000_000).filter_map(|n: u32| put(&mut slab, n)).collect();
         for key in keys {
             slab.remove(key);
         }
         let slots: usize = slab.pages.iter().map(|page| page.slots.len()).sum();
         assert!(slots <= LARGEST as usize, "{slots} slots are kept");
+        assert!(slab.vacant.capacity() + slab.roomy.capacity() + slab.pages.capacity() < 1_000);
     }
 }

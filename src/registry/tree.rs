@@ -116,7 +116,8 @@ impl Node {
             created_at: seed.created_at,
             stamp,
             tree: parent.as_ref().map_or_else(Arc::default, |parent| parent.tree.clone()),
-            limited: seed.config.max_resources.is_some() || parent.as_ref().is_some_and(|parent| parent.limited),
+            limited: seed.config.max_resources.is_some()
+                || parent.as_ref().is_some_and(|parent| parent.limited),
             config: seed.config,
             depth: parent.as_ref().map_or(0, |parent| parent.depth + 1),
             lanes: (0..shards).map(|_| AtomicU32::new(0)).collect(),

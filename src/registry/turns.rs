@@ -32,7 +32,11 @@ impl Turns {
     #[inline]
     pub(crate) fn take(&self, who: u32, now: Coarse) -> u64 {
         let last = self.last.load(Relaxed);
-        if last & ((1 << WHO_BITS) - 1) == u64::from(who) { last >> WHO_BITS } else { self.hand_over(who, now) }
+        if last & ((1 << WHO_BITS) - 1) == u64::from(who) {
+            last >> WHO_BITS
+        } else {
+            self.hand_over(who, now)
+        }
     }
 
     #[cold]
@@ -47,7 +51,8 @@ impl Turns {
         let next = |last: u64| ((last >> WHO_BITS) + 1) << WHO_BITS | u64::from(who);
         // Relaxed is enough: what happens before on another thread has written or read this very word, and a
         // later look at one word never goes back behind an earlier one.
-        let before = self.last.fetch_update(Relaxed, Relaxed, |last| Some(next(last))).unwrap_or_else(|last| last);
+        let before =
+            self.last.fetch_update(Relaxed, Relaxed, |last| Some(next(last))).unwrap_or_else(|last| last);
         (before >> WHO_BITS) + 1
     }
 }

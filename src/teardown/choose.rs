@@ -59,7 +59,8 @@ pub(crate) fn choose(root: &Arc<Node>, selection: &Selection, watch: bool) -> Ch
                 if watch {
                     registry().watch(*id);
                 }
-                let item = |node: &Arc<Node>, seen: Seen<'_>| selection.takes(&seen).then(|| Item::new(node, &seen));
+                let item =
+                    |node: &Arc<Node>, seen: Seen<'_>| selection.takes(&seen).then(|| Item::new(node, &seen));
                 items.extend(registry().see(root, *id, item).flatten());
             }
         }

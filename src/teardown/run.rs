@@ -73,7 +73,8 @@ pub(crate) fn run(
         }
         _ => Duration::ZERO,
     };
-    let end = |less: Duration| options.deadline.and_then(|deadline| after(start, deadline.saturating_sub(less)));
+    let end =
+        |less: Duration| options.deadline.and_then(|deadline| after(start, deadline.saturating_sub(less)));
     let (soft_end, hard_end) = (end(reserve), end(Duration::ZERO));
     let line = Line::new(order, choice.items.len(), options.concurrency);
     let state = Mutex::new(State::new(&line, choice.items.len()));
@@ -121,7 +122,14 @@ impl Run {
     pub(super) fn error(&self, index: u32, kind: CleanupErrorKind, elapsed: Duration) -> CleanupError {
         let item = self.item(index);
         let label = item.label.clone();
-        CleanupError { id: item.id, label, category: item.category, kind, created_at: item.created_at, elapsed }
+        CleanupError {
+            id: item.id,
+            label,
+            category: item.category,
+            kind,
+            created_at: item.created_at,
+            elapsed,
+        }
     }
 
     /// What the order could not place, because something outside depends on it.
@@ -147,8 +155,9 @@ impl Run {
     /// Why a claim was refused: these still depend on the item.
     pub(super) fn held_back(&self, state: &State, by: &[ResourceId]) -> SkipReason {
         let skipped = Status::Over(ResourceOutcome::Skipped);
-        let was_skipped =
-            |id: &ResourceId| self.index_of(*id).is_some_and(|index| state.results[index as usize].status == skipped);
+        let was_skipped = |id: &ResourceId| {
+            self.index_of(*id).is_some_and(|index| state.results[index as usize].status == skipped)
+        };
         let dependents = labels(by);
         match by.iter().any(was_skipped) {
             true => SkipReason::BehindSkipped { dependents },
@@ -161,7 +170,10 @@ impl Run {
         let Some(index) = self.index_of(id) else { return };
         let mut state = self.state();
         let foreign = |stage: &Stage| matches!(stage, Stage::Foreign);
-        let Some(at) = state.active.iter().position(|it| it.index == Some(index) && foreign(&it.stage)) else { return };
+        let Some(at) = state.active.iter().position(|it| it.index == Some(index) && foreign(&it.stage))
+        else {
+            return;
+        };
         let active = state.active.swap_remove(at);
         let times = (active.started.duration_since(self.start), active.started.elapsed());
         self.take_over(&mut state, index, ending, times, active.overtaken);
@@ -194,7 +206,10 @@ impl Run {
     }
 
     pub(super) fn stop_if_failed(&self, state: &mut State, status: Status) {
-        let good = matches!(status, Status::Gone | Status::Over(ResourceOutcome::Cleaned | ResourceOutcome::Skipped));
+        let good = matches!(
+            status,
+            Status::Gone | Status::Over(ResourceOutcome::Cleaned | ResourceOutcome::Skipped)
+        );
         if self.options.stop_on_error && !good {
             state.stop(&self.line, SkipReason::StoppedOnError);
         }
@@ -224,7 +239,8 @@ impl Run {
             Status::Over(outcome) => outcome,
             _ => ResourceOutcome::Skipped,
         };
-        let waited_for = place.get(result.waited_for as usize).filter(|at| **at != NOBODY).map(|at| *at as usize);
+        let waited_for =
+            place.get(result.waited_for as usize).filter(|at| **at != NOBODY).map(|at| *at as usize);
         Record {
             id: item.id,
             label: item.label.clone(),

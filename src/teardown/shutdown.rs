@@ -32,7 +32,11 @@ fn waves(node: &Arc<Node>, reason: CleanupReason, start: Instant, mut entry: Ent
     loop {
         let offset = start.elapsed();
         let selection = Selection { not_ids: skip.clone(), ..Selection::default() };
-        let options = Options { deadline: Some(deadline.saturating_sub(offset)), seal_at: half, ..Options::plain(reason) };
+        let options = Options {
+            deadline: Some(deadline.saturating_sub(offset)),
+            seal_at: half,
+            ..Options::plain(reason)
+        };
         let now = if wave == 0 { start } else { Instant::now() };
         let later = pass(node, &selection, options, now, &mut entry);
         if !entry.has_turn {
@@ -73,4 +77,3 @@ fn is_empty(node: &Arc<Node>, skip: &HashSet<ResourceId>) -> bool {
         empty
     })
 }
-

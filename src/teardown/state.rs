@@ -172,8 +172,12 @@ impl Line {
 
 impl State {
     pub(crate) fn new(line: &Line, items: usize) -> State {
-        let nothing =
-            ItemResult { status: Status::Waiting, started: Duration::ZERO, duration: Duration::ZERO, waited_for: NOBODY };
+        let nothing = ItemResult {
+            status: Status::Waiting,
+            started: Duration::ZERO,
+            duration: Duration::ZERO,
+            waited_for: NOBODY,
+        };
         let mut state = State {
             waits: line.order.steps.waits_for().to_vec(),
             ready: BinaryHeap::new(),

@@ -60,7 +60,8 @@ impl Run {
         drop(state);
         self.work.notify_all();
         if !leavings.is_empty() {
-            let rest = move || leavings.into_iter().for_each(|(id, finished)| run_freed(conclude(id, finished)));
+            let rest =
+                move || leavings.into_iter().for_each(|(id, finished)| run_freed(conclude(id, finished)));
             // A refused thread drops what was to be told, not the ends themselves, which are recorded.
             helper("castoff-leavings", rest).unwrap_or(());
         }
@@ -141,7 +142,8 @@ impl Run {
         match active.stage {
             Stage::Graceful { ended, last_resort } => {
                 let left_with = active.worker;
-                let overdue = Overdue { index, ended, kind, started, elapsed, last_resort, left_with, overtaken };
+                let overdue =
+                    Overdue { index, ended, kind, started, elapsed, last_resort, left_with, overtaken };
                 state.tasks.push_back(Task::Force(Box::new(overdue)));
             }
             Stage::Forced(overdue) => self.end_unwatched(state, Overdue { overtaken, ..*overdue }),
@@ -223,7 +225,10 @@ impl Run {
     /// When to look again if nobody calls.
     fn alarm(&self, state: &State) -> Option<Instant> {
         let now = Instant::now();
-        let ends = [self.soft_end, self.hard_end, self.options.seal_at].into_iter().flatten().filter(|end| *end > now);
+        let ends = [self.soft_end, self.hard_end, self.options.seal_at]
+            .into_iter()
+            .flatten()
+            .filter(|end| *end > now);
         let actives = state.active.iter().filter_map(|active| active.alarm());
         ends.chain(actives).chain(state.grace).min()
     }

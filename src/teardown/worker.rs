@@ -47,7 +47,10 @@ impl Run {
         state.workers += 1;
         while let Some(task) = state.next(&self.line) {
             if let Task::Clean(index) = &task {
-                state.notes.insert(*index, String::from("ran on the caller's thread: no helper thread could be started"));
+                state.notes.insert(
+                    *index,
+                    String::from("ran on the caller's thread: no helper thread could be started"),
+                );
             }
             match self.take_on(state, worker, task) {
                 Some(held) => state = held,
@@ -122,7 +125,13 @@ impl Run {
         }
     }
 
-    fn run_job<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, index: u32, job: Job) -> Held<'a> {
+    fn run_job<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        worker: u64,
+        index: u32,
+        job: Job,
+    ) -> Held<'a> {
         let item = self.item(index);
         let ended = job.ended().timed();
         let stage = Stage::Graceful { ended, last_resort: job.last_resort };
@@ -144,8 +153,16 @@ impl Run {
         match (result, last_resort) {
             (Err(kind), Some(force)) => {
                 let overtaken = active.overtaken;
-                let overdue =
-                    Overdue { index, ended, kind, started, elapsed, last_resort: None, left_with: None, overtaken };
+                let overdue = Overdue {
+                    index,
+                    ended,
+                    kind,
+                    started,
+                    elapsed,
+                    last_resort: None,
+                    left_with: None,
+                    overtaken,
+                };
                 self.run_force(state, worker, at, Box::new(overdue), force)
             }
             (result, unused) => self.finish(state, worker, at, (result, ended, elapsed), unused),
@@ -174,7 +191,7 @@ impl Run {
 
         let mut state = self.state();
         // Its end has been recorded meanwhile; an end of the last resort alone is no news.
-        let Some(at) = state.active_of(worker) else { return None };
+        let at = state.active_of(worker)?;
         let note = match forced {
             Ok(()) => String::from("the last resort was needed, and worked"),
             Err(kind) => format!("the last resort {kind}"),
@@ -188,19 +205,27 @@ impl Run {
     }
 
     /// Something that was given up: its last resort if it has one, and its end.
-    fn force<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, mut overdue: Box<Overdue>) -> Held<'a> {
+    fn force<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        worker: u64,
+        mut overdue: Box<Overdue>,
+    ) -> Held<'a> {
         let index = overdue.index;
-        let mut active = self.watched(Some(worker), Some(index), self.item(index).limit.max(TELLING), Stage::Foreign);
+        let mut active =
+            self.watched(Some(worker), Some(index), self.item(index).limit.max(TELLING), Stage::Foreign);
         (active.started, active.overtaken, active.patience) = (overdue.started, overdue.overtaken, None);
         active.limit = earlier(active.limit, self.hard_end);
         let last_resort = overdue.last_resort.take();
-        let (left_with, result) = (overdue.left_with, (Err(overdue.kind.clone()), overdue.ended, overdue.elapsed));
+        let (left_with, result) =
+            (overdue.left_with, (Err(overdue.kind.clone()), overdue.ended, overdue.elapsed));
         active.stage = Stage::Forced(overdue);
         self.begin(&mut state, active);
         let at = state.active.len() - 1;
         match last_resort {
             Some(force) => {
-                let Stage::Forced(overdue) = std::mem::replace(&mut state.active[at].stage, Stage::Foreign) else {
+                let Stage::Forced(overdue) = std::mem::replace(&mut state.active[at].stage, Stage::Foreign)
+                else {
                     return Some(state);
                 };
                 self.run_force(state, worker, at, overdue, force)
@@ -325,7 +350,13 @@ impl Run {
     }
 
     /// The cleanup had been given up. Its value may go now, and who listens may hear of it.
-    fn came_late<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, index: u32, elapsed: Duration) -> Held<'a> {
+    fn came_late<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        worker: u64,
+        index: u32,
+        elapsed: Duration,
+    ) -> Held<'a> {
         state.returned.insert(worker);
         let value = state.late_values.remove(&worker);
         drop(state);

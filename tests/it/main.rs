@@ -1,0 +1,14 @@
+//! The public behaviour, one binary: each module takes one theme, and holds what the documentation says
+//! against what happens.
+
+mod deferral;
+mod events;
+mod graph;
+mod guard;
+mod managers;
+mod model;
+mod registration;
+mod report;
+mod storm;
+mod support;
+mod teardown;
