@@ -178,7 +178,7 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
     pub fn release(mut guard: Self) -> T {
         let value = guard.value.take();
         if guard.disarm() {
-            conclude_release(guard.id, registry().release(guard.id, false));
+            conclude_release(guard.id, registry().release(guard.id));
         }
         value.expect("a guard has its value until it lets go, and it lets go once")
     }
@@ -285,7 +285,7 @@ impl<T, S: Strategy> Drop for ResourceGuard<T, S> {
         }
         self.armed = false;
         if !Self::wants_cleanup() {
-            conclude_release(self.id, registry().release(self.id, false));
+            conclude_release(self.id, registry().release(self.id));
             return;
         }
         let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };

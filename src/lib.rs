@@ -50,3 +50,11 @@ pub use crate::resource::{
 pub use crate::stats::{Latency, ResourceStats};
 pub use crate::teardown::Teardown;
 pub use crate::teardown::plan::TeardownPlan;
+
+// Their examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+extern crate self as readme;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migration.md")]
+extern crate self as migration;

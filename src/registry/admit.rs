@@ -144,8 +144,6 @@ impl Registry {
             let path = self.path_of(within, &circle).into_iter().map(|(label, _)| label).collect();
             return Err(DependencyError::Cycle { path });
         }
-        self.with(dependent, |entry| entry.linked = true);
-        self.with(dependency, |entry| entry.linked = true);
         Ok(())
     }
 
@@ -268,12 +266,18 @@ impl Registry {
         Err(RegisterError::DependencyGone { label: label.clone(), id, dependency, created_at })
     }
 
-    /// The manager of a resource of the same tree that may be depended on.
+    /// The manager of a resource of the same tree that may be depended on. From here on, under the lock that found
+    /// it live, it counts as linked: whoever wants to clean it has to come by the graph, whose lock the caller holds.
     fn live_node(&self, within: &Arc<Node>, id: ResourceId) -> Option<Arc<Node>> {
-        let shard = self.shard(id).lock();
-        let entry = shard.entries.get(id.key()).filter(|entry| entry.phase.can_be_needed())?;
+        let mut lock = self.shard(id).lock();
+        let shard = &mut *lock;
+        let entry = shard.entries.get_mut(id.key()).filter(|entry| entry.phase.can_be_needed())?;
         let node = &shard.members.get(entry.member)?.node;
-        Arc::ptr_eq(&node.tree, &within.tree).then(|| node.clone())
+        if !Arc::ptr_eq(&node.tree, &within.tree) {
+            return None;
+        }
+        entry.linked = true;
+        Some(node.clone())
     }
 
     fn connect(
@@ -296,7 +300,6 @@ impl Registry {
                 let Some(units) = units(dependent, above) else { continue };
                 let connected = graph.connect(ids[at], dependency, units);
                 connected.map_err(|circle| self.cycle(node, &labels[at], &circle))?;
-                self.with(dependency, |entry| entry.linked = true);
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use crate::cleanup::Work;
 use crate::clock::Started;
 use crate::error::{CleanupError, CleanupErrorKind, UnregisterError};
 use crate::events::{ResourceEvent, anyone_listens};
+use crate::graph::Graph;
 use crate::id::{Label, ResourceId};
 use crate::registry::Registry;
 use crate::registry::entry::{Entry, Kept, Phase};
@@ -75,6 +76,13 @@ pub(crate) struct Finished {
     pub(crate) freed: Vec<ResourceId>,
     /// Set where anyone listens.
     pub(crate) told: Option<Told>,
+}
+
+/// A resource that was let go.
+struct Released {
+    finished: Finished,
+    name: Option<Label>,
+    watched: bool,
 }
 
 /// What an end entails for others.
@@ -307,72 +315,89 @@ impl Registry {
         (finished, after)
     }
 
-    /// Forgets a resource without its cleanup. `guarded`: its guard is still there. Whatever depends on it stays.
-    pub(crate) fn release(&self, id: ResourceId, guarded: bool) -> Finished {
-        let Some(node) = self.node_of(id) else {
-            let gone = if guarded { None } else { self.shard(id).lock().entries.remove(id.key()) };
-            return Finished {
-                scraps: gone.map(|entry| Box::new(entry.extra) as Kept),
-                ..Finished::default()
-            };
-        };
+    /// The guard of a resource lets go of it without its cleanup. Whatever depends on it stays.
+    pub(crate) fn release(&self, id: ResourceId) -> Finished {
+        let Some(node) = self.node_of(id) else { return self.release_ended(id) };
         let mut graph = node.tree.graph.lock();
-        let mut lock = self.shard(id).lock();
-        let shard = &mut *lock;
-        let Some(entry) = shard.entries.get_mut(id.key()) else { return Finished::default() };
-        match entry.phase {
-            Phase::Cleaning => {
-                entry.guarded &= guarded;
-                return Finished::default();
+        match self.release_live(&node, &mut graph, id, false) {
+            Some(released) => {
+                drop(graph);
+                self.released(&node, id, released)
             }
-            _ if entry.phase.has_ended() => {
-                let gone = if guarded { None } else { shard.entries.remove(id.key()) };
-                return Finished {
-                    scraps: gone.map(|entry| Box::new(entry.extra) as Kept),
-                    ..Finished::default()
-                };
+            None => {
+                drop(graph);
+                self.release_ended(id)
             }
-            _ => {}
         }
-        let (work, watched, name, linked) =
-            (entry.work.take(), entry.watched, entry.name().cloned(), entry.linked);
-        let label = entry.label.clone();
-        let extra = entry.extra.take();
-        shard.end(id.key(), Phase::Released);
-        if !guarded {
-            shard.entries.remove(id.key());
-        }
-        drop(lock);
-        let freed = if linked { graph.remove(id) } else { Vec::new() };
-        drop(graph);
-        if let Some(name) = name {
-            forget_name(&node, &name, id);
-        }
-        if watched {
-            self.post(id, &Ending { phase: Phase::Released, error: None }, None);
-        }
-        self.retire_if_ending(&node);
-        let told = anyone_listens().then(|| Told { node, label });
-        Finished { error: None, scraps: Some(Box::new((work, extra))), freed, told }
     }
 
-    /// The same where nothing depends on it, else refused. `Ok(None)`: it is not live.
+    /// The same for somebody else than its guard, where nothing depends on it. `Ok(None)`: it is not live.
     pub(crate) fn unregister(
         &self,
         within: &Arc<Node>,
         id: ResourceId,
     ) -> Result<Option<Finished>, UnregisterError> {
         let Some(node) = self.node_of(id).filter(|node| node.is_within(within)) else { return Ok(None) };
-        let dependents = node.tree.graph.lock().dependents(id);
+        // One look and one step: the lock is held from the dependents to the end.
+        let mut graph = node.tree.graph.lock();
+        let dependents = graph.dependents(id);
         if !dependents.is_empty() {
+            drop(graph);
             let dependents = dependents.iter().filter_map(|id| self.label_of(*id)).collect();
             return Err(UnregisterError::DependentsLive { dependents });
         }
-        let live = |entry: &mut Entry| matches!(entry.phase, Phase::Entering | Phase::Live | Phase::Deferred);
-        match self.with(id, |entry| live(entry).then_some(entry.guarded)).flatten() {
-            Some(guarded) => Ok(Some(self.release(id, guarded))),
-            None => Ok(None),
+        let Some(released) = self.release_live(&node, &mut graph, id, true) else { return Ok(None) };
+        drop(graph);
+        Ok(Some(self.released(&node, id, released)))
+    }
+
+    /// Ends an entry that nobody cleans yet. `stays`: if a guard holds it, its slot does.
+    fn release_live(
+        &self,
+        node: &Arc<Node>,
+        graph: &mut Graph,
+        id: ResourceId,
+        stays: bool,
+    ) -> Option<Released> {
+        let mut lock = self.shard(id).lock();
+        let shard = &mut *lock;
+        let entry = shard.entries.get_mut(id.key())?;
+        if !entry.phase.can_be_needed() {
+            // Its guard is gone: nobody will ask how the cleanup that runs has ended.
+            entry.guarded &= stays || entry.phase.has_ended();
+            return None;
         }
+        let (watched, linked, stays) = (entry.watched, entry.linked, stays && entry.guarded);
+        let told = anyone_listens().then(|| Told { node: node.clone(), label: entry.label.clone() });
+        let name = entry.name().cloned();
+        let scraps: Kept = Box::new((entry.work.take(), entry.extra.take()));
+        shard.end(id.key(), Phase::Released);
+        if !stays {
+            shard.entries.remove(id.key());
+        }
+        drop(lock);
+        let freed = if linked { graph.remove(id) } else { Vec::new() };
+        let finished = Finished { error: None, scraps: Some(scraps), freed, told };
+        Some(Released { finished, name, watched })
+    }
+
+    fn released(&self, node: &Arc<Node>, id: ResourceId, released: Released) -> Finished {
+        let Released { finished, name, watched } = released;
+        let after = After {
+            named: name.map(|name| (node.clone(), name)),
+            watched: watched.then_some(Ending { phase: Phase::Released, error: None }),
+            leaving: Some(node.clone()).filter(|node| node.is_ending()),
+        };
+        self.follow(id, after, None);
+        finished
+    }
+
+    /// The guard of something that has ended goes: now its slot may.
+    fn release_ended(&self, id: ResourceId) -> Finished {
+        let mut shard = self.shard(id).lock();
+        let over = shard.entries.get(id.key()).is_some_and(|entry| entry.phase.has_ended());
+        let gone = if over { shard.entries.remove(id.key()) } else { None };
+        Finished { scraps: gone.map(|entry| Box::new(entry.extra) as Kept), ..Finished::default() }
     }
 
     /// The guard goes, the resource stays, and its value with it.
@@ -423,12 +448,6 @@ impl Registry {
         let mut ended = over.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !*ended {
             ended = over.1.wait(ended).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn retire_if_ending(&self, node: &Arc<Node>) {
-        if node.is_ending() {
-            self.retire(node);
         }
     }
 }

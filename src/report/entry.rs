@@ -27,7 +27,7 @@ pub(crate) struct Record {
     /// A dependent of it that failed before it was cleaned.
     pub(crate) after_failed: Option<Label>,
     pub(crate) note: Option<String>,
-    /// The record of the dependent whose end let this one start.
+    /// Of the records of the dependents that it waited for, the one at the end of the longest chain.
     pub(crate) waited_for: Option<usize>,
 }
 
@@ -264,11 +264,6 @@ pub struct TimelineEntry {
 }
 
 impl TimelineEntry {
-    /// When its cleanup ended, since the start of the teardown.
-    pub(super) fn ended(&self) -> Duration {
-        self.started.saturating_add(self.duration)
-    }
-
     /// The same in a timeline that has `before` other entries first and started `offset` earlier.
     pub(super) fn shifted(self, before: usize, offset: Duration) -> TimelineEntry {
         TimelineEntry {

@@ -260,9 +260,8 @@ impl TeardownReport {
         &self.timeline
     }
 
-    /// The chain that decided how long it took: the cleanup that ended last, the dependent it had to wait
-    /// for, the one that had to wait for, and so on; in the order in which they ran. More concurrency does
-    /// not shorten it.
+    /// The longest chain of cleanups that had to wait for each other, in the order in which they ran. More
+    /// concurrency does not shorten it.
     ///
     /// # Examples
     /// ```
@@ -276,11 +275,16 @@ impl TeardownReport {
     /// ```
     pub fn critical_path(&self) -> &[TimelineEntry] {
         self.critical_path.get_or_init(|| {
-            let last = (0..self.timeline.len()).max_by_key(|at| self.timeline[*at].ended());
-            // A dependent started earlier: asking for that here means that no input makes this go round for
-            // ever.
-            let chain =
-                std::iter::successors(last, |at| self.timeline[*at].waited_for.filter(|before| before < at));
+            // A dependent started earlier: asking for that means that no input makes this go round for ever.
+            let before = |at: usize| self.timeline[at].waited_for.filter(|before| *before < at);
+            let mut took: Vec<Duration> = Vec::with_capacity(self.timeline.len());
+            for (at, entry) in self.timeline.iter().enumerate() {
+                let behind = before(at).map_or(Duration::ZERO, |before| took[before]);
+                took.push(behind.saturating_add(entry.duration));
+            }
+            // The later of two that are as long: it has the longer path.
+            let last = (0..took.len()).max_by_key(|at| (took[*at], *at));
+            let chain = std::iter::successors(last, |at| before(*at));
             let mut path: Vec<TimelineEntry> = chain.map(|at| self.timeline[at].clone()).collect();
             path.reverse();
             path

@@ -26,7 +26,7 @@ use crate::registry::registry;
 use crate::registry::tree::Node;
 use crate::report::{SkipReason, SkippedResource, TeardownReport};
 use crate::resource::{Category, Priority};
-use crate::runtime::inside;
+use crate::runtime::inside as inside_of;
 use crate::teardown::choose::{Choice, Selection, choose};
 use crate::teardown::inbox::Inbox;
 use crate::teardown::plan::{PlannedStep, TeardownPlan};
@@ -203,25 +203,28 @@ fn ask(
     node: &Arc<Node>,
     teardown: impl Fn(&Arc<Node>, Instant, Entry) -> TeardownReport + Clone + Send + 'static,
 ) -> TeardownReport {
-    let (start, inside) = (Instant::now(), inside());
+    let (start, inside) = (Instant::now(), inside_of());
     if inside.is_empty() {
         return teardown(node, start, Entry { inside, has_turn: false });
     }
-    let request = || {
+    // Left with a teardown of this manager it has that one's turn; with one below, it takes its own.
+    let request = |has_turn: bool| {
         let (node, teardown) = (node.clone(), teardown.clone());
         // The report goes to nobody: who asked has been told that it is handed over.
-        let entry = Entry { inside: Vec::new(), has_turn: true };
-        Box::new(move || drop(contain(|| teardown(&node, Instant::now(), entry))))
+        Box::new(move || {
+            let entry = Entry { inside: inside_of(), has_turn };
+            drop(contain(|| teardown(&node, Instant::now(), entry)));
+        })
     };
     for id in &inside {
         let Some(at) = registry().node_of(*id).filter(|at| at.is_within(node)) else { continue };
         for between in at.upwards().take_while(|between| !Arc::ptr_eq(between, node)) {
-            if between.queue.ask(request()).is_ok() {
+            if between.queue.ask(request(false)).is_ok() {
                 return TeardownReport::handed_over(node.name.clone());
             }
         }
     }
-    match node.queue.enter_or_ask(request()) {
+    match node.queue.enter_or_ask(request(true)) {
         Some(_turn) => teardown(node, start, Entry { inside, has_turn: true }),
         None => TeardownReport::handed_over(node.name.clone()),
     }

@@ -102,12 +102,15 @@ pub(crate) struct ItemResult {
     pub(crate) status: Status,
     pub(crate) started: Duration,
     pub(crate) duration: Duration,
-    /// The item whose end let it start.
+    /// Of the items that it stood behind, the one at the end of the longest chain of cleanups.
     pub(crate) waited_for: u32,
 }
 
 pub(crate) struct State {
     waits: Vec<u32>,
+    /// By node: see `waited_for`. By item: how long the longest chain of cleanups is that ends with it.
+    behind: Vec<u32>,
+    chain: Vec<Duration>,
     ready: BinaryHeap<Reverse<(u32, u32, u32)>>,
     pub(crate) results: Vec<ItemResult>,
     pub(crate) active: Vec<Active>,
@@ -180,6 +183,8 @@ impl State {
         };
         let mut state = State {
             waits: line.order.steps.waits_for().to_vec(),
+            behind: vec![NOBODY; line.order.steps.len()],
+            chain: vec![Duration::ZERO; items],
             ready: BinaryHeap::new(),
             results: vec![nothing; items],
             active: Vec::new(),
@@ -206,28 +211,38 @@ impl State {
             .filter(|node| state.waits[*node as usize] == 0 && line.order.steps.is_part(*node))
             .collect();
         for node in free {
-            state.set_ready(line, node, NOBODY);
+            state.set_ready(line, node);
         }
         state
     }
 
     /// A node waits for nothing more. Virtual ones end at once.
-    fn set_ready(&mut self, line: &Line, node: u32, by: u32) {
+    fn set_ready(&mut self, line: &Line, node: u32) {
         let mut free = vec![node];
         while let Some(node) = free.pop() {
+            let behind = self.behind[node as usize];
             if !line.order.steps.is_virtual(node) {
-                self.results[node as usize].waited_for = by;
+                self.results[node as usize].waited_for = behind;
                 self.ready.push(Reverse((line.class(node), line.place[node as usize], node)));
                 continue;
             }
             for follower in line.order.steps.followers(node) {
-                let waits = &mut self.waits[*follower as usize];
-                *waits -= 1;
-                if *waits == 0 {
+                if self.wait_less(*follower, behind) {
                     free.push(*follower);
                 }
             }
         }
+    }
+
+    /// One of those that a node stands behind is over. Whether it was the last.
+    fn wait_less(&mut self, node: u32, item: u32) -> bool {
+        let chain = |item: u32| self.chain.get(item as usize).copied();
+        if chain(item) >= chain(self.behind[node as usize]) {
+            self.behind[node as usize] = item;
+        }
+        let waits = &mut self.waits[node as usize];
+        *waits -= 1;
+        *waits == 0
     }
 
     /// An item turned out to stand behind these: dependencies that were added after the order was made.
@@ -242,17 +257,13 @@ impl State {
     /// What stands behind an item need not wait for it any more.
     pub(crate) fn release_followers(&mut self, line: &Line, index: u32) {
         for follower in self.late_followers.remove(&index).unwrap_or_default() {
-            let waits = &mut self.waits[follower as usize];
-            *waits -= 1;
-            if *waits == 0 {
-                self.set_ready(line, follower, index);
+            if self.wait_less(follower, index) {
+                self.set_ready(line, follower);
             }
         }
         for follower in line.order.steps.followers(index) {
-            let waits = &mut self.waits[*follower as usize];
-            *waits -= 1;
-            if *waits == 0 {
-                self.set_ready(line, *follower, index);
+            if self.wait_less(*follower, index) {
+                self.set_ready(line, *follower);
             }
         }
     }
@@ -324,6 +335,8 @@ impl State {
             return;
         }
         (result.status, result.started, result.duration) = (status, started, duration);
+        let before = self.chain.get(result.waited_for as usize).copied().unwrap_or_default();
+        self.chain[index as usize] = before.saturating_add(duration);
         self.unresolved -= 1;
         let failed = matches!(status, Status::Over(outcome)
             if !matches!(outcome, ResourceOutcome::Cleaned | ResourceOutcome::Skipped));

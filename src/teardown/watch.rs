@@ -151,6 +151,8 @@ impl Run {
                 if let Some(error) = error {
                     state.errors.insert(index, *error);
                 }
+                // Its thread may not even have come to tell the registry.
+                state.overtaken.insert(self.item(index).id);
                 state.resolve(&self.line, index, Status::Over(outcome), (times.0, elapsed), overtaken);
                 self.stop_if_failed(state, Status::Over(outcome));
             }

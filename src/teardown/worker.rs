@@ -264,24 +264,32 @@ impl Run {
     ) -> Held<'a> {
         let outcome = result.as_ref().err().map_or(ResourceOutcome::Cleaned, outcome_of);
         let active = &mut state.active[at];
-        active.stage = Stage::Told { outcome, elapsed, error: None };
+        // Known to the run before anything can hold this thread up.
+        let news = active.index.zip(result.as_ref().err());
+        let error = news.map(|(index, kind)| Box::new(self.error(index, kind.clone(), elapsed)));
+        active.stage = Stage::Told { outcome, elapsed, error };
         active.limit = after(Instant::now(), TELLING);
         active.patience = None;
         drop(state);
         let mut finished = registry().finish(&ended, result, elapsed, self.inbox.key());
-        let error = finished.error.clone();
-        if error.is_some() || left_with.is_some() {
-            self.keep_news(worker, &mut finished, left_with);
+        if let Some(thread) = left_with {
+            self.keep_value(thread, &mut finished);
         }
         let freed = conclude(ended.id, finished);
+        let outside: Vec<ResourceId> = freed.into_iter().filter(|id| self.index_of(*id).is_none()).collect();
 
         let mut state = self.state();
-        // Telling took so long that the run went on: it knows the outcome.
-        let at = state.active_of(worker)?;
+        let Some(at) = state.active_of(worker) else {
+            // Telling took so long that the run went on: it knows the outcome, but not what this set free.
+            drop(state);
+            run_freed(outside);
+            return None;
+        };
         let active = state.active.swap_remove(at);
         let Some(index) = active.index else { return Some(state) };
-        state.errors.extend(error.map(|error| (index, error)));
-        let outside: Vec<ResourceId> = freed.into_iter().filter(|id| self.index_of(*id).is_none()).collect();
+        if let Stage::Told { error: Some(error), .. } = active.stage {
+            state.errors.insert(index, *error);
+        }
         if !outside.is_empty() {
             state.tasks.push_back(Task::Free(outside));
         }
@@ -292,16 +300,10 @@ impl Run {
         Some(self.went_on(state))
     }
 
-    /// What the run must know of an end even if telling it never returns.
-    fn keep_news(&self, worker: u64, finished: &mut Finished, left_with: Option<u64>) {
+    /// What a cleanup that was given up still uses may go when its thread comes back.
+    fn keep_value(&self, thread: u64, finished: &mut Finished) {
         let mut state = self.state();
-        if let Some(at) = state.active_of(worker)
-            && let Stage::Told { error, .. } = &mut state.active[at].stage
-        {
-            *error = finished.error.clone().map(Box::new);
-        }
-        if let Some(thread) = left_with
-            && !state.returned.contains(&thread)
+        if !state.returned.contains(&thread)
             && let Some(value) = finished.scraps.take()
         {
             state.late_values.insert(thread, value);

@@ -64,8 +64,8 @@ impl Moments {
 
     fn cleanup(&self, resource: usize, ending: Ending) -> Result<(), String> {
         self.note(Moment::Start(resource));
-        // The others get their chance to start too early.
-        std::thread::yield_now();
+        // The others get their chance to start too early, or to be too many.
+        (0..5).for_each(|_| std::thread::yield_now());
         self.note(Moment::End(resource));
         match ending {
             Ending::Ends => Ok(()),

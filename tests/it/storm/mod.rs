@@ -13,6 +13,7 @@ mod listeners;
 mod millions;
 mod nested;
 pub(crate) mod quiet;
+mod races;
 mod reentrant;
 mod shutdown;
 mod tally;
