@@ -18,6 +18,7 @@ mod clock;
 mod config;
 mod events;
 mod fork;
+mod memory;
 mod runtime;
 mod stats;
 mod sync;
@@ -53,8 +54,8 @@ pub use crate::teardown::plan::TeardownPlan;
 
 // Their examples are tests too.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-extern crate self as readme;
-#[cfg(doctest)]
 #[doc = include_str!("../docs/migration.md")]
 extern crate self as migration;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+extern crate self as readme;

@@ -16,8 +16,8 @@
 //!    stands for, and is live while that is not zero; both its ends are live then.
 //! 4. The live edges between units make no circle, and so neither do those between resources.
 //! 5. An [`Edge::Across`] comes after its lifted edge in petgraph's list of edges.
-//! 6. Dead nodes and edges together are at most as many as live ones, plus [`SLACK`]; with nothing live,
-//!    nothing is held.
+//! 6. Dead nodes and edges together are at most as many as live ones, plus [`SLACK`], unless memory for building
+//!    anew is refused; with nothing live, nothing is held.
 //!
 //! Nothing is ever unlinked: petgraph finds an edge in its neighbour's list by walking it, which would make
 //! ending the dependents of one hub quadratic. The dead stay linked until there are as many of them as of the
@@ -35,6 +35,7 @@ use petgraph::visit::EdgeRef;
 
 use self::map::Map;
 use crate::id::{ManagerId, ResourceId};
+use crate::memory::has_room;
 
 #[cfg(test)]
 pub(crate) use self::order::LeftOut;
@@ -153,6 +154,31 @@ impl Graph {
     /// Whether a live resource needs this one.
     pub(crate) fn has_dependents(&self, id: ResourceId) -> bool {
         self.find(id).is_some_and(|at| self.graph[at].dependents > 0)
+    }
+
+    /// How many live resources need this one.
+    pub(crate) fn count_dependents(&self, id: ResourceId) -> usize {
+        self.find(id).map_or(0, |at| self.graph[at].dependents as usize)
+    }
+
+    /// Shows the live resources that need this one, in no particular order, without making a list of them.
+    pub(crate) fn each_dependent(&self, id: ResourceId, mut visit: impl FnMut(ResourceId)) {
+        let Some(at) = self.find(id) else { return };
+        for at in self.dependents_at(at) {
+            if let Unit::Resource(id) = self.graph[at].unit {
+                visit(id);
+            }
+        }
+    }
+
+    /// The same for those that this one needs.
+    pub(crate) fn each_dependency(&self, id: ResourceId, mut visit: impl FnMut(ResourceId)) {
+        let Some(at) = self.find(id) else { return };
+        for (_, at) in self.dependencies_at(at) {
+            if let Unit::Resource(id) = self.graph[at].unit {
+                visit(id);
+            }
+        }
     }
 
     /// The live resources that need this one, by id.
@@ -304,9 +330,19 @@ impl Graph {
         let dead = self.graph.node_count() + self.graph.edge_count() - live;
         if self.index.is_empty() {
             *self = Graph::default();
-        } else if dead > live + SLACK {
+        } else if dead > live + SLACK && has_room(self.bytes_to_rebuild()) {
             self.rebuild();
         }
+    }
+
+    /// What a rebuild needs beside what there is: the new graph and its index, and the notes on the old one.
+    fn bytes_to_rebuild(&self) -> usize {
+        let (nodes, edges) = (self.index.len(), self.live_edges);
+        let node = size_of::<petgraph::graph::Node<Node>>() + 2 * size_of::<(Unit, NodeIndex)>();
+        let edge = size_of::<petgraph::graph::Edge<Edge>>();
+        let old_node = size_of::<NodeIndex>();
+        let old_edge = size_of::<bool>() + size_of::<EdgeIndex>();
+        nodes * node + edges * edge + self.graph.node_count() * old_node + self.graph.edge_count() * old_edge
     }
 
     fn rebuild(&mut self) {

@@ -53,6 +53,11 @@ impl Registry {
         }
     }
 
+    /// For each shard how many were registered there so far: a later one's stamp has a greater number.
+    pub(crate) fn horizon(&self) -> Vec<u64> {
+        self.shards.iter().map(|shard| shard.0.lock().number).collect()
+    }
+
     pub(crate) fn watch(&self, id: ResourceId) {
         self.with(id, |entry| entry.watched = true);
     }

@@ -206,6 +206,14 @@ impl CategorySummary {
         }
     }
 
+    pub(super) fn add(&mut self, other: &CategorySummary) {
+        self.cleaned += other.cleaned;
+        self.failed += other.failed;
+        self.timed_out += other.timed_out;
+        self.skipped += other.skipped;
+        self.duration = self.duration.saturating_add(other.duration);
+    }
+
     pub(super) fn count(&mut self, outcome: ResourceOutcome, duration: Duration) {
         self.duration = self.duration.saturating_add(duration);
         *match outcome {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::id::{Label, ResourceId};
 use crate::report::TeardownReport;
 use crate::report::entry::{CategorySummary, Record, ResourceOutcome, SkippedResource, TimelineEntry};
+use crate::resource::Category;
 
 impl TeardownReport {
     /// The report of these records: in the order in which the cleanups started, those that were skipped last.
@@ -19,6 +20,7 @@ impl TeardownReport {
             skipped: Vec::new(),
             errors: Vec::new(),
             by_category: Vec::new(),
+            unlisted: Vec::new(),
             critical_path: OnceLock::new(),
         };
         for record in records {
@@ -38,21 +40,84 @@ impl TeardownReport {
     /// selected again there has the later outcome alone.
     pub(crate) fn append(&mut self, later: TeardownReport, offset: Duration) {
         if !self.skipped.is_empty() {
-            let again: HashSet<ResourceId> = later
-                .timeline
-                .iter()
-                .map(|entry| entry.id)
-                .chain(later.skipped.iter().map(|one| one.id))
-                .collect();
-            self.skipped.retain(|one| !again.contains(&one.id));
+            let ids =
+                || later.timeline.iter().map(|entry| entry.id).chain(later.skipped.iter().map(|one| one.id));
+            let mut again: HashSet<ResourceId> = HashSet::new();
+            if again.try_reserve(later.timeline.len() + later.skipped.len()).is_ok() {
+                again.extend(ids());
+                self.skipped.retain(|one| !again.contains(&one.id));
+            } else {
+                self.skipped.retain(|one| ids().all(|id| id != one.id));
+            }
         }
-        let before = self.timeline.len();
-        self.timeline.extend(later.timeline.into_iter().map(|entry| entry.shifted(before, offset)));
-        self.skipped.extend(later.skipped);
-        self.errors.extend(later.errors);
+        self.extend_timeline(later.timeline, offset);
+        for one in later.skipped {
+            self.list_skipped(one);
+        }
+        for one in later.unlisted {
+            summary(&mut self.unlisted, one.category).add(&one);
+        }
+        if self.errors.try_reserve(later.errors.len()).is_ok() {
+            self.errors.extend(later.errors);
+        }
         self.duration = offset.saturating_add(later.duration);
         self.handed_over |= later.handed_over;
         self.summarize();
+    }
+
+    /// Adds entries; where memory for all of them is refused, those that are not cleaned, and counts the others.
+    fn extend_timeline(&mut self, later: Vec<TimelineEntry>, offset: Duration) {
+        let before = self.timeline.len();
+        let room = self.timeline.try_reserve(later.len()).is_ok();
+        for entry in later {
+            let keep =
+                room || entry.outcome != ResourceOutcome::Cleaned && self.timeline.try_reserve(1).is_ok();
+            if !keep {
+                self.count_unlisted(entry.category, entry.outcome, entry.duration);
+                continue;
+            }
+            let mut entry = entry.shifted(before, offset);
+            if !room {
+                // The places that it counts by are no longer those of its own list.
+                entry.waited_for = None;
+            }
+            self.timeline.push(entry);
+        }
+    }
+
+    /// Takes the skipped out: their turn comes again.
+    pub(crate) fn take_skipped(&mut self) -> Vec<SkippedResource> {
+        let skipped = std::mem::take(&mut self.skipped);
+        self.summarize();
+        skipped
+    }
+
+    /// Lists a skipped resource, or only counts it where memory for that is refused. The figures follow with
+    /// [`summarize`](TeardownReport::summarize).
+    pub(crate) fn list_skipped(&mut self, one: SkippedResource) {
+        match self.skipped.try_reserve(1) {
+            Ok(()) => self.skipped.push(one),
+            Err(_) => self.count_skipped(one.category),
+        }
+    }
+
+    /// Counts a skipped resource that can't be listed.
+    pub(crate) fn count_skipped(&mut self, category: Category) {
+        self.count_unlisted(category, ResourceOutcome::Skipped, Duration::ZERO);
+    }
+
+    /// How long it took in the end.
+    pub(crate) fn end(&mut self, duration: Duration) {
+        self.duration = duration;
+    }
+
+    fn count_unlisted(&mut self, category: Category, outcome: ResourceOutcome, duration: Duration) {
+        summary(&mut self.unlisted, category).count(outcome, duration);
+    }
+
+    /// How many cleanups were started.
+    pub(crate) fn started(&self) -> usize {
+        self.cleaned() + self.failed() + self.timed_out()
     }
 
     fn enter(&mut self, record: Record) {
@@ -88,18 +153,24 @@ impl TeardownReport {
         });
     }
 
-    fn summarize(&mut self) {
-        let mut summaries: Vec<CategorySummary> = Vec::new();
+    /// Reckons the figures anew.
+    pub(crate) fn summarize(&mut self) {
+        let mut summaries = self.unlisted.clone();
         let started = self.timeline.iter().map(|entry| (entry.category, entry.outcome, entry.duration));
         let skipped = self.skipped.iter().map(|one| (one.category, ResourceOutcome::Skipped, Duration::ZERO));
         for (category, outcome, duration) in started.chain(skipped) {
-            let at = summaries.binary_search_by_key(&category, |known| known.category).unwrap_or_else(|at| {
-                summaries.insert(at, CategorySummary::new(category));
-                at
-            });
-            summaries[at].count(outcome, duration);
+            summary(&mut summaries, category).count(outcome, duration);
         }
         self.by_category = summaries;
         self.critical_path = OnceLock::new();
     }
+}
+
+/// The summary of a category, made where there is none.
+fn summary(summaries: &mut Vec<CategorySummary>, category: Category) -> &mut CategorySummary {
+    let at = summaries.binary_search_by_key(&category, |known| known.category).unwrap_or_else(|at| {
+        summaries.insert(at, CategorySummary::new(category));
+        at
+    });
+    &mut summaries[at]
 }

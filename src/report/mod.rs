@@ -5,7 +5,8 @@
 //!
 //! 1. Each selected resource is in the timeline (its cleanup was started) or among the skipped, never both.
 //! 2. The timeline is in the order of starting, the errors in the order of the timeline.
-//! 3. Every figure follows from these; none is kept beside them that could disagree.
+//! 3. Every figure follows from these; none is kept beside them that could disagree. Only what could not be listed,
+//!    because memory for that was refused, is counted: by category, and in `unlisted` alone.
 
 mod entry;
 mod error;
@@ -58,6 +59,8 @@ pub struct TeardownReport {
     skipped: Vec<SkippedResource>,
     errors: Vec<CleanupError>,
     by_category: Vec<CategorySummary>,
+    /// What is in neither list.
+    unlisted: Vec<CategorySummary>,
     // Made when asked for: it may be as long as the timeline, and most reports are only asked whether all
     // went well.
     critical_path: OnceLock<Vec<TimelineEntry>>,
@@ -136,7 +139,22 @@ impl TeardownReport {
     /// assert_eq!(manager.cleanup().processed(), 2);
     /// ```
     pub fn processed(&self) -> usize {
-        self.timeline.len() + self.skipped.len()
+        self.timeline.len() + self.skipped.len() + self.unlisted()
+    }
+
+    /// How many of these are only counted, neither in the [`timeline`](TeardownReport::timeline) nor among the
+    /// [`skipped`](TeardownReport::skipped), because memory for the lists was refused. What was not cleaned is
+    /// listed before what was.
+    ///
+    /// # Examples
+    /// ```
+    /// let manager = castoff::ResourceManager::new("lists");
+    /// let _guard = manager.guard("pool", || ());
+    /// let report = manager.cleanup();
+    /// assert_eq!((report.timeline().len(), report.unlisted()), (1, 0));
+    /// ```
+    pub fn unlisted(&self) -> usize {
+        self.unlisted.iter().map(|one| one.cleaned + one.failed + one.timed_out + one.skipped).sum()
     }
 
     /// How many were cleaned.
@@ -245,7 +263,8 @@ impl TeardownReport {
         &self.by_category
     }
 
-    /// Every cleanup that was started, in the order of starting.
+    /// Every cleanup that was started, in the order of starting, but for what is
+    /// [`unlisted`](TeardownReport::unlisted).
     ///
     /// # Examples
     /// ```

@@ -8,7 +8,7 @@ use crate::report::TeardownReport;
 
 impl Serialize for TeardownReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut report = serializer.serialize_struct("TeardownReport", 13)?;
+        let mut report = serializer.serialize_struct("TeardownReport", 14)?;
         report.serialize_field("manager", self.manager())?;
         report.serialize_field("is_success", &self.is_success())?;
         report.serialize_field("is_handed_over", &self.is_handed_over())?;
@@ -16,6 +16,7 @@ impl Serialize for TeardownReport {
         report.serialize_field("cleaned", &self.cleaned())?;
         report.serialize_field("failed", &self.failed())?;
         report.serialize_field("timed_out", &self.timed_out())?;
+        report.serialize_field("unlisted", &self.unlisted())?;
         report.serialize_field("duration", &self.duration())?;
         report.serialize_field("timeline", self.timeline())?;
         report.serialize_field("skipped", self.skipped())?;

@@ -65,6 +65,9 @@ fn rows(report: &TeardownReport) -> text::Columns<7> {
     for one in report.skipped() {
         left_alone(&mut table, one);
     }
+    if report.unlisted() > 0 {
+        table.text(format!("  ... {} more, not listed for want of memory", report.unlisted()));
+    }
     table
 }
 

@@ -119,7 +119,7 @@ impl Choice {
 }
 
 impl Selection {
-    fn takes(&self, seen: &Seen<'_>) -> bool {
+    pub(super) fn takes(&self, seen: &Seen<'_>) -> bool {
         let entry = seen.entry;
         let any = |wanted: bool, found: bool| !wanted || found;
         seen.is_ours()
@@ -134,7 +134,7 @@ impl Selection {
 }
 
 impl Item {
-    fn new(node: &Node, seen: &Seen<'_>) -> Item {
+    pub(super) fn new(node: &Node, seen: &Seen<'_>) -> Item {
         let entry = seen.entry;
         let limit = entry.timeout().or(node.config.default_timeout);
         Item {

@@ -2,11 +2,12 @@
 //!
 //! In comes what was asked for ([`Teardown`]); `choose` looks at the registry, the graph gives the order, `plan` shows
 //! it dry, `run` does it, and a [`TeardownReport`] goes out. Teardowns of one manager run one at a time; a call from
-//! inside a cleanup never waits for one.
+//! inside a cleanup never waits for one. What memory for the whole is refused for is done in slices (`pressure`).
 
 mod choose;
 mod inbox;
 pub(crate) mod plan;
+mod pressure;
 mod run;
 mod shutdown;
 mod state;
@@ -157,6 +158,11 @@ impl<'m> Teardown<'m> {
     /// ([`is_handed_over`](TeardownReport::is_handed_over)); else it runs here, without the resources whose cleanups
     /// it is inside of.
     ///
+    /// Where memory for planning the whole at once is refused, it is done in slices, each as large as memory allows:
+    /// dependencies are kept, but priorities, and child managers as wholes, are put in order within a slice only,
+    /// what another teardown cleaned while this one waited for it is not covered, and the report may count some
+    /// resources without listing them ([`unlisted`](TeardownReport::unlisted)).
+    ///
     /// # Examples
     /// ```
     /// let manager = castoff::ResourceManager::new("run");
@@ -230,7 +236,7 @@ fn ask(
     }
 }
 
-/// One pass over what is live now.
+/// One pass over what is live now: all of it in one order, or, where memory for that is refused, in slices.
 fn pass(
     node: &Arc<Node>,
     selection: &Selection,
@@ -238,8 +244,10 @@ fn pass(
     start: Instant,
     entry: &mut Entry,
 ) -> TeardownReport {
-    let inbox = Inbox::open();
-    let choice = choose(node, selection, true);
+    let whole = pressure::has_room_for_all(node, selection).then(|| {
+        let inbox = Inbox::open();
+        (choose(node, selection, true), inbox)
+    });
     let _turn = match entry.has_turn {
         true => None,
         // Past the deadline the run skips all, whoever has the turn.
@@ -249,8 +257,13 @@ fn pass(
     if anyone_listens() {
         node.tell(&ResourceEvent::TeardownStarted { manager: manager.clone() });
     }
-    let order = order(node, &choice, options.force);
-    let report = run(node, choice, order, options, inbox, start);
+    let report = match whole {
+        Some((choice, inbox)) => {
+            let order = order(node, &choice, options.force);
+            run(node, choice, order, options, inbox, start)
+        }
+        None => pressure::in_slices(node, selection, &options, start),
+    };
     if anyone_listens() {
         node.tell(&ResourceEvent::TeardownFinished { manager });
     }

@@ -97,6 +97,7 @@ pub(crate) fn run(
     run.inbox.attach(&run);
     run.leave_out();
     run.supervise();
+    run.inbox.close();
     run.report()
 }
 

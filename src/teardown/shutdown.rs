@@ -9,7 +9,7 @@ use crate::clock::after;
 use crate::id::ResourceId;
 use crate::registry::registry;
 use crate::registry::tree::Node;
-use crate::report::TeardownReport;
+use crate::report::{ResourceOutcome, TeardownReport};
 use crate::teardown::choose::Selection;
 use crate::teardown::run::Options;
 use crate::teardown::{Entry, ask, pass};
@@ -45,8 +45,10 @@ fn waves(node: &Arc<Node>, reason: CleanupReason, start: Instant, mut entry: Ent
             entry.has_turn = true;
         }
         wave += 1;
-        let ended = later.processed() - later.skipped().len();
-        skip.extend(later.timeline().iter().map(|ended| ended.id));
+        let ended = later.started();
+        // What was given up may live on with somebody else. What was cleaned does not, and is no list to keep.
+        let given_up = later.timeline().iter().filter(|entry| entry.outcome != ResourceOutcome::Cleaned);
+        skip.extend(given_up.map(|entry| entry.id));
         match &mut report {
             None => report = Some(later),
             Some(report) => report.append(later, offset),

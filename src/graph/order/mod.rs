@@ -8,6 +8,7 @@
 
 mod class;
 mod line;
+mod marks;
 mod ready;
 mod steps;
 mod tree;
@@ -15,6 +16,7 @@ mod tree;
 use petgraph::graph::{EdgeIndex, NodeIndex};
 
 use self::line::Line;
+use self::marks::Marks;
 use self::steps::Rows;
 use self::tree::Tree;
 use super::{Graph, Unit};
@@ -118,25 +120,24 @@ struct Among<'a> {
     graph: &'a Graph,
     chosen: &'a [Chosen],
     nodes: Vec<Option<NodeIndex>>,
-    /// By node: the index of the chosen resource there, plus one. A vector of zeros costs nothing until it is
-    /// written to, so few of many are found at the cost of the few.
-    at: Vec<u32>,
+    /// By node: the index of the chosen resource there, plus one.
+    at: Marks,
 }
 
 impl Among<'_> {
     fn new<'a>(graph: &'a Graph, chosen: &'a [Chosen]) -> Among<'a> {
         let nodes: Vec<_> = chosen.iter().map(|chosen| graph.find(chosen.id)).collect();
-        let mut at = vec![0; graph.graph.node_count()];
+        let mut at = Marks::new(chosen.len(), graph.graph.node_count());
         for (index, node) in (1..).zip(&nodes) {
             if let Some(node) = node {
-                at[node.index()] = index;
+                at.set(node.index(), index);
             }
         }
         Among { graph, chosen, nodes, at }
     }
 
     fn index(&self, node: NodeIndex) -> Option<u32> {
-        self.at[node.index()].checked_sub(1)
+        self.at.get(node.index()).checked_sub(1)
     }
 
     fn links(&self) -> Vec<Link> {
@@ -198,10 +199,10 @@ impl Among<'_> {
 
     /// The lifted edges of these links as pairs of units, each once.
     fn lifted(&self, links: &[Link], tree: &Tree) -> Vec<(u32, u32)> {
-        let mut seen = vec![false; self.graph.graph.edge_count()];
+        let mut seen = Marks::new(links.len(), self.graph.graph.edge_count());
         let mut pairs = Vec::new();
         for edge in links.iter().filter_map(|link| link.lifted) {
-            if std::mem::replace(&mut seen[edge.index()], true) {
+            if seen.set(edge.index(), 1) > 0 {
                 continue;
             }
             let Some((from, to)) = self.graph.graph.edge_endpoints(edge) else { continue };
