@@ -256,7 +256,7 @@ pub struct CleanupError {
     /// What happened.
     pub kind: CleanupErrorKind,
     /// The line that registered it.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "serialize::location"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::location"))]
     pub created_at: &'static Location<'static>,
     /// How long the cleanup took, until it ended or was given up.
     pub elapsed: Duration,
@@ -292,7 +292,7 @@ impl Error for CleanupError {
 #[non_exhaustive]
 pub enum CleanupErrorKind {
     /// It returned this error.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "serialize::error"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::error"))]
     Failed(Arc<dyn Error + Send + Sync>),
     /// It panicked with this message.
     Panicked(String),
@@ -323,29 +323,5 @@ impl fmt::Display for CleanupErrorKind {
                 write!(f, "waits for {}, which depend on it; end them first", quoted(behind, ", "))
             }
         }
-    }
-}
-
-/// How the fields that serde does not know are written.
-#[cfg(feature = "serde")]
-pub(crate) mod serialize {
-    use std::error::Error;
-    use std::panic::Location;
-    use std::sync::Arc;
-
-    use serde::Serializer;
-
-    pub(crate) fn location<S: Serializer>(
-        site: &Location<'static>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(site)
-    }
-
-    pub(crate) fn error<S: Serializer>(
-        error: &Arc<dyn Error + Send + Sync>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(error)
     }
 }

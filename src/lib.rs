@@ -29,6 +29,8 @@ mod cleanup;
 mod error;
 mod id;
 mod resource;
+#[cfg(feature = "serde")]
+mod serialize;
 
 pub use crate::cleanup::{Cleanup, CleanupContext, CleanupReason, Outcome, done};
 pub use crate::config::ManagerConfig;

@@ -333,7 +333,7 @@ pub struct ResourceInfo {
     /// Where it is in its life.
     pub state: ResourceState,
     /// The line that registered it.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::error::serialize::location"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::location"))]
     pub created_at: &'static Location<'static>,
     /// How long ago that was, to the tick of the coarse clock (some milliseconds).
     pub age: Duration,

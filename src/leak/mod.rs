@@ -40,7 +40,7 @@ pub struct ResourceLeak {
     /// Why it counts as a leak.
     pub reasons: Vec<LeakReason>,
     /// The line that registered it.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::error::serialize::location"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::location"))]
     pub created_at: &'static Location<'static>,
     /// The thread that registered it.
     pub thread: Label,

@@ -12,9 +12,11 @@
 
 mod admit;
 mod claim;
+mod end;
 pub(crate) mod entry;
 mod look;
 pub(crate) mod queue;
+mod release;
 pub(crate) mod shard;
 pub(crate) mod slab;
 pub(crate) mod tree;
@@ -26,7 +28,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use once_cell::sync::OnceCell;
 
 pub(crate) use admit::{Applicant, Need, Refused};
-pub(crate) use claim::{Begun, Claim, Ended, Ending, Finished, Job, Told};
+pub(crate) use claim::{Begun, Claim, Job};
+pub(crate) use end::{Ended, Ending, Finished, Told};
 pub(crate) use look::Seen;
 
 use crate::clock::Coarse;

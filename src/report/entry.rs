@@ -157,7 +157,7 @@ pub struct SkippedResource {
     /// Its kind.
     pub category: Category,
     /// The line that registered it.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::error::serialize::location"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::location"))]
     pub created_at: &'static Location<'static>,
     /// Why it was not touched.
     pub reason: SkipReason,
@@ -252,7 +252,7 @@ pub struct TimelineEntry {
     /// Its kind.
     pub category: Category,
     /// The line that registered it.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::error::serialize::location"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::location"))]
     pub created_at: &'static Location<'static>,
     /// Its age when its cleanup started.
     pub lived: Duration,

@@ -54,7 +54,7 @@ pub(crate) struct PlannedStep {
     pub(crate) priority: Priority,
     /// With what it inherits along its dependencies.
     pub(crate) urgency: Priority,
-    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::error::serialize::location"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::location"))]
     pub(crate) created_at: &'static Location<'static>,
     /// The child managers on the way down to it; empty for the root's own.
     pub(crate) managers: Vec<Label>,

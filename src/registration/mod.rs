@@ -1,7 +1,10 @@
 //! The builder: [`Registration`] for one resource, [`ResourceDefinition`] for many that come from data.
 //!
-//! In come words and a cleanup; out goes a draft to the registry, and a guard to the caller. What the registry
-//! refuses behaves as a guard dropped at once.
+//! In come words and a cleanup; out goes a draft to the registry (`enter`), and a guard to the caller. What the
+//! registry refuses behaves as a guard dropped at once.
+
+mod batch;
+mod enter;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,16 +12,19 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cleanup::{Cleanup, CleanupContext, CleanupReason, Outcome, Work, work};
+use crate::cleanup::{Cleanup, CleanupContext, Outcome, Work, work};
 use crate::error::RegisterError;
-use crate::events::{ResourceEvent, anyone_listens, contain};
 use crate::guard::{Always, ResourceGuard, Strategy};
 use crate::id::{Label, ResourceId};
-use crate::registry::entry::{Draft, Extra, Phase};
+use crate::registration::enter::{draft, refuse, register};
+use crate::registry::entry::Extra;
 use crate::registry::tree::Node;
-use crate::registry::{Applicant, Need, Refused, registry};
+use crate::registry::{Need, Refused, registry};
 use crate::resource::{Category, MetadataValue, Priority, Resource};
-use crate::work::run_refused;
+
+pub use self::batch::ResourceDefinition;
+pub(crate) use self::batch::register_batch;
+pub(crate) use self::enter::register_short;
 
 /// Registers one resource, with every option.
 ///
@@ -295,230 +301,4 @@ impl<S: Strategy> fmt::Debug for Registration<'_, S> {
             .field("needs", &self.needs)
             .finish_non_exhaustive()
     }
-}
-
-#[inline]
-fn draft(
-    node: &Node,
-    label: Label,
-    created_at: &'static Location<'static>,
-    category: Option<Category>,
-    priority: Option<Priority>,
-    extra: Option<Box<Extra>>,
-    work: Work,
-) -> Draft {
-    let category = category.unwrap_or(Category::Event);
-    let work = Some(work);
-    let usual = if node.config.priority_by_category {
-        Category::typical_priority
-    } else {
-        Category::default_priority
-    };
-    Draft { label, category, priority: priority.unwrap_or_else(|| usual(category)), created_at, work, extra }
-}
-
-fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> Result<ResourceId, Refused> {
-    let named = draft.extra.as_ref().is_some_and(|extra| extra.name.is_some());
-    if needs.is_empty() && !named && !node.limited && !node.is_sealed() && !draft.label.is_empty() {
-        return Ok(announce(node, &mut draft));
-    }
-    let heard = anyone_listens().then(|| draft.label.clone());
-    let ids = registry().admit(node, vec![Applicant { draft, needs }])?;
-    let id = ids.first().copied().unwrap_or(ResourceId::NONE);
-    if let Some(label) = heard {
-        node.tell(&ResourceEvent::Registered { id, label });
-    }
-    registry().open(id);
-    Ok(id)
-}
-
-/// Registers without asking, and tells who listens before anyone may clean it.
-#[inline]
-fn announce(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
-    if !anyone_listens() {
-        return registry().insert(node, draft, Phase::Live, false);
-    }
-    let label = draft.label.clone();
-    let id = registry().insert(node, draft, Phase::Entering, false);
-    node.tell(&ResourceEvent::Registered { id, label });
-    registry().open(id);
-    id
-}
-
-/// Registers for a short form, which is never refused.
-#[inline]
-pub(crate) fn register_short(
-    node: &Arc<Node>,
-    label: Label,
-    created_at: &'static Location<'static>,
-    category: Option<Category>,
-    extra: Option<Box<Extra>>,
-    work: Work,
-) -> ResourceId {
-    let label = if label.is_empty() { Label::from("unnamed") } else { label };
-    let mut draft = draft(node, label, created_at, category, None, extra, work);
-    if node.limited || node.is_sealed() {
-        register_anyway(node, &mut draft)
-    } else {
-        announce(node, &mut draft)
-    }
-}
-
-#[cold]
-fn register_anyway(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
-    let label = draft.label.clone();
-    let limit = registry().limit_reached(node, 1);
-    let id = announce(node, draft);
-    if let Some(limit) = limit {
-        node.tell(&ResourceEvent::LimitExceeded { label: label.clone(), limit });
-    }
-    if node.is_sealed() {
-        node.tell(&ResourceEvent::RegisteredAfterShutdown { id, label });
-    }
-    id
-}
-
-/// What was refused is cleaned here, the newest first, if the strategy says so.
-fn refuse<S: Strategy>(drafts: Vec<Draft>) {
-    let wanted = contain(S::should_run).unwrap_or(true);
-    let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
-    for draft in drafts.into_iter().rev() {
-        let (timeout, last_resort) =
-            draft.extra.map_or((None, None), |extra| (extra.timeout, extra.last_resort));
-        match draft.work {
-            Some(work) if wanted => run_refused(work, last_resort, timeout, reason),
-            unwanted => drop(contain(move || drop((unwanted, last_resort)))),
-        }
-    }
-}
-
-/// One resource of a batch, for registrations that come from data.
-///
-/// # Examples
-/// ```
-/// use castoff::{ResourceDefinition, ResourceManager};
-///
-/// let manager = ResourceManager::new("batch");
-/// let guards = manager.register_batch([
-///     ResourceDefinition::new("server", || ()).depends_on_name("pool"),
-///     ResourceDefinition::new("orders pool", || ()).named("pool"),
-/// ])?;
-/// assert_eq!(guards.len(), 2);
-/// # Ok::<(), castoff::RegisterError>(())
-/// ```
-#[must_use = "a definition does nothing until it is registered with `register_batch`"]
-pub struct ResourceDefinition {
-    label: Label,
-    created_at: &'static Location<'static>,
-    category: Option<Category>,
-    priority: Option<Priority>,
-    extra: Box<Extra>,
-    needs: Vec<Need>,
-    work: Work,
-}
-
-impl ResourceDefinition {
-    /// A resource of this label, with this cleanup, made on the calling line.
-    #[track_caller]
-    pub fn new<F, O>(label: impl Into<Label>, cleanup: F) -> ResourceDefinition
-    where
-        F: FnOnce() -> O + Send + 'static,
-        O: Outcome,
-    {
-        ResourceDefinition {
-            label: label.into(),
-            created_at: Location::caller(),
-            category: None,
-            priority: None,
-            extra: Box::default(),
-            needs: Vec::new(),
-            work: work(cleanup),
-        }
-    }
-
-    /// A name: see [`Registration::named`].
-    pub fn named(mut self, name: impl Into<Label>) -> Self {
-        self.extra.name = Some(name.into());
-        self
-    }
-
-    /// The kind of resource: see [`Registration::category`].
-    pub fn category(mut self, category: Category) -> Self {
-        self.category = Some(category);
-        self
-    }
-
-    /// How urgent the cleanup is: see [`Registration::priority`].
-    pub fn priority(mut self, priority: Priority) -> Self {
-        self.priority = Some(priority);
-        self
-    }
-
-    /// How long the cleanup may take: see [`Registration::timeout`].
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.extra.timeout = Some(limit);
-        self
-    }
-
-    /// One more tag, for filters.
-    pub fn tag(mut self, tag: impl Into<Label>) -> Self {
-        self.extra.tags.push(tag.into());
-        self
-    }
-
-    /// A sentence about it, for infos.
-    pub fn description(mut self, text: impl Into<Label>) -> Self {
-        self.extra.description = Some(text.into());
-        self
-    }
-
-    /// Something else worth knowing. A key given again replaces its value.
-    pub fn metadata(mut self, key: impl Into<Label>, value: impl Into<MetadataValue>) -> Self {
-        self.extra.metadata.set(key.into(), value.into());
-        self
-    }
-
-    /// It needs the resource of this name: another of the batch, earlier or later, or one that is live in the
-    /// manager or above.
-    pub fn depends_on_name(mut self, name: impl Into<Label>) -> Self {
-        self.needs.push(Need::Name(name.into()));
-        self
-    }
-}
-
-impl fmt::Debug for ResourceDefinition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResourceDefinition")
-            .field("label", &self.label)
-            .field("name", &self.extra.name)
-            .field("needs", &self.needs)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Registers all of these or none.
-pub(crate) fn register_batch(
-    node: &Arc<Node>,
-    definitions: Vec<ResourceDefinition>,
-) -> Result<Vec<ResourceGuard<()>>, RegisterError> {
-    let apply = |definition: ResourceDefinition| {
-        let ResourceDefinition { label, created_at, category, priority, extra, needs, work } = definition;
-        Applicant { draft: draft(node, label, created_at, category, priority, Some(extra), work), needs }
-    };
-    let applicants: Vec<Applicant> = definitions.into_iter().map(apply).collect();
-    let labels: Vec<Label> = match anyone_listens() {
-        true => applicants.iter().map(|applicant| applicant.draft.label.clone()).collect(),
-        false => Vec::new(),
-    };
-    let ids = registry().admit(node, applicants).map_err(|Refused { error, drafts }| {
-        refuse::<Always>(drafts);
-        error
-    })?;
-    for (id, label) in ids.iter().zip(labels) {
-        node.tell(&ResourceEvent::Registered { id: *id, label });
-    }
-    for id in &ids {
-        registry().open(*id);
-    }
-    Ok(ids.into_iter().map(|id| ResourceGuard::new((), id)).collect())
 }

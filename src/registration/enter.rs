@@ -1,0 +1,109 @@
+//! From a draft to an id: asked for or not, told to who listens, and what happens to the refused.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::cleanup::{CleanupReason, Work};
+use crate::events::{ResourceEvent, anyone_listens, contain};
+use crate::guard::Strategy;
+use crate::id::{Label, ResourceId};
+use crate::registry::entry::{Draft, Extra, Phase};
+use crate::registry::tree::Node;
+use crate::registry::{Applicant, Need, Refused, registry};
+use crate::resource::{Category, Priority};
+use crate::work::run_refused;
+
+#[inline]
+pub(super) fn draft(
+    node: &Node,
+    label: Label,
+    created_at: &'static Location<'static>,
+    category: Option<Category>,
+    priority: Option<Priority>,
+    extra: Option<Box<Extra>>,
+    work: Work,
+) -> Draft {
+    let category = category.unwrap_or(Category::Event);
+    let work = Some(work);
+    let usual = if node.config.priority_by_category {
+        Category::typical_priority
+    } else {
+        Category::default_priority
+    };
+    Draft { label, category, priority: priority.unwrap_or_else(|| usual(category)), created_at, work, extra }
+}
+
+pub(super) fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> Result<ResourceId, Refused> {
+    let named = draft.extra.as_ref().is_some_and(|extra| extra.name.is_some());
+    if needs.is_empty() && !named && !node.limited && !node.is_sealed() && !draft.label.is_empty() {
+        return Ok(announce(node, &mut draft));
+    }
+    let heard = anyone_listens().then(|| draft.label.clone());
+    let ids = registry().admit(node, vec![Applicant { draft, needs }])?;
+    let id = ids.first().copied().unwrap_or(ResourceId::NONE);
+    if let Some(label) = heard {
+        node.tell(&ResourceEvent::Registered { id, label });
+    }
+    registry().open(id);
+    Ok(id)
+}
+
+/// Registers without asking, and tells who listens before anyone may clean it.
+#[inline]
+fn announce(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
+    if !anyone_listens() {
+        return registry().insert(node, draft, Phase::Live, false);
+    }
+    let label = draft.label.clone();
+    let id = registry().insert(node, draft, Phase::Entering, false);
+    node.tell(&ResourceEvent::Registered { id, label });
+    registry().open(id);
+    id
+}
+
+/// Registers for a short form, which is never refused.
+#[inline]
+pub(crate) fn register_short(
+    node: &Arc<Node>,
+    label: Label,
+    created_at: &'static Location<'static>,
+    category: Option<Category>,
+    extra: Option<Box<Extra>>,
+    work: Work,
+) -> ResourceId {
+    let label = if label.is_empty() { Label::from("unnamed") } else { label };
+    let mut draft = draft(node, label, created_at, category, None, extra, work);
+    if node.limited || node.is_sealed() {
+        register_anyway(node, &mut draft)
+    } else {
+        announce(node, &mut draft)
+    }
+}
+
+#[cold]
+fn register_anyway(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
+    let label = draft.label.clone();
+    let limit = registry().limit_reached(node, 1);
+    let id = announce(node, draft);
+    if let Some(limit) = limit {
+        node.tell(&ResourceEvent::LimitExceeded { label: label.clone(), limit });
+    }
+    if node.is_sealed() {
+        node.tell(&ResourceEvent::RegisteredAfterShutdown { id, label });
+    }
+    id
+}
+
+/// What was refused is cleaned here, the newest first, if the strategy says so.
+pub(super) fn refuse<S: Strategy>(drafts: Vec<Draft>) {
+    let wanted = contain(S::should_run).unwrap_or(true);
+    let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
+    for draft in drafts.into_iter().rev() {
+        let (timeout, last_resort) =
+            draft.extra.map_or((None, None), |extra| (extra.timeout, extra.last_resort));
+        match draft.work {
+            Some(work) if wanted => run_refused(work, last_resort, timeout, reason),
+            unwanted => drop(contain(move || drop((unwanted, last_resort)))),
+        }
+    }
+}
