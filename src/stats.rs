@@ -54,7 +54,7 @@ pub struct ResourceStats {
     pub cleanup_latency: Latency,
 }
 
-/// How long cleanups took: a copy of a histogram with two significant digits.
+/// How long cleanups took: a copy of a histogram with two significant digits. Longer than an hour counts as an hour.
 ///
 /// Teardowns and `close` time every cleanup. Of those that drops run, each of the first thousand or so (for every
 /// thread and manager) is timed, and from then on one in 64, which counts for all 64.
@@ -141,20 +141,24 @@ impl serde::Serialize for Latency {
     }
 }
 
-/// The histogram behind [`Latency`], made with the first cleanup: most scopes are gone before they need one.
+/// The histogram behind [`Latency`], made with the first cleanup: most scopes are gone before they need one. It is as
+/// large as it will ever be then, 18 KiB, so that a manager does not grow with what comes and goes.
 #[derive(Default)]
-pub(crate) struct Latencies(Option<Box<Histogram<u64>>>);
+pub(crate) struct Latencies(Option<Box<Histogram<u32>>>);
+
+/// An hour, in nanoseconds: longer cleanups count as that long.
+const LONGEST: u64 = 3_600_000_000_000;
 
 impl Latencies {
     /// Counts `times` cleanups that took this long.
     pub(crate) fn record(&mut self, elapsed: Duration, times: u64) {
         if self.0.is_none() {
-            self.0 = Histogram::new(2).ok().map(Box::new);
+            self.0 = Histogram::new_with_max(LONGEST, 2).ok().map(Box::new);
         }
         if let Some(histogram) = &mut self.0 {
-            let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-            // It widens itself to any value, so nothing is refused.
-            histogram.record_n(nanoseconds, times).unwrap_or(());
+            let nanoseconds = u64::try_from(elapsed.as_nanos()).map_or(LONGEST, |value| value.min(LONGEST));
+            // Within its bounds nothing is refused, and counts saturate.
+            histogram.saturating_record_n(nanoseconds, u32::try_from(times).unwrap_or(u32::MAX));
         }
     }
 
@@ -162,7 +166,7 @@ impl Latencies {
         let Some(theirs) = &other.0 else { return };
         match &mut self.0 {
             None => self.0 = Some(theirs.clone()),
-            // Both resize themselves, so the sum always fits.
+            // Both have the same bounds, so the sum always fits.
             Some(ours) => ours.add(&**theirs).unwrap_or(()),
         }
     }
@@ -208,11 +212,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_recorded_is_none_and_the_longest_time_fits() {
+    fn nothing_recorded_is_none_and_the_longest_time_counts_as_an_hour() {
         assert_eq!(Latency::default().quantile(0.5), None);
         let mut latencies = Latencies::default();
         latencies.record(Duration::MAX, 1);
-        assert!(latencies.summary().max() > Some(Duration::from_secs(1 << 30)));
+        let hours = latencies.summary().max().map_or(0.0, |max| max.as_secs_f64() / 3_600.0);
+        assert!((hours - 1.0).abs() < 0.02, "{hours}");
     }
 
     #[test]
