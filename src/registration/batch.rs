@@ -60,25 +60,25 @@ impl ResourceDefinition {
         }
     }
 
-    /// A name: see [`Registration::named`].
+    /// A name: see [`Registration::named`](crate::Registration::named).
     pub fn named(mut self, name: impl Into<Label>) -> Self {
         self.extra.name = Some(name.into());
         self
     }
 
-    /// The kind of resource: see [`Registration::category`].
+    /// The kind of resource: see [`Registration::category`](crate::Registration::category).
     pub fn category(mut self, category: Category) -> Self {
         self.category = Some(category);
         self
     }
 
-    /// How urgent the cleanup is: see [`Registration::priority`].
+    /// How urgent the cleanup is: see [`Registration::priority`](crate::Registration::priority).
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
         self
     }
 
-    /// How long the cleanup may take: see [`Registration::timeout`].
+    /// How long the cleanup may take: see [`Registration::timeout`](crate::Registration::timeout).
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.extra.timeout = Some(limit);
         self
