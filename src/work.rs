@@ -61,13 +61,15 @@ pub(crate) fn run_plain(work: Work, ended: Ended, reason: CleanupReason) {
 #[inline]
 pub(crate) fn run_freed(freed: Vec<ResourceId>) {
     if !freed.is_empty() {
-        run_due(freed);
+        run_freed_but(freed, |_| false);
     }
 }
 
+/// The same, but leaves alone what is somebody's to clean.
 #[cold]
-fn run_due(freed: Vec<ResourceId>) {
-    let due = |id: ResourceId| registry().urgency(id).map(|urgency| (urgency, id));
+pub(crate) fn run_freed_but(freed: Vec<ResourceId>, is_taken: impl Fn(ResourceId) -> bool) {
+    let free = |id: &ResourceId| !is_taken(*id);
+    let due = |id: ResourceId| registry().urgency(id).map(|urgency| (urgency, id)).filter(|(_, id)| free(id));
     let mut ready: BinaryHeap<_> = freed.into_iter().filter_map(due).collect();
     while let Some((_, id)) = ready.pop() {
         let Some(job) = registry().claim_deferred(id) else { continue };

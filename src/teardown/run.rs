@@ -153,6 +153,13 @@ impl Run {
         })
     }
 
+    /// Whether it is an item that is not over yet.
+    pub(super) fn will_clean(&self, id: ResourceId) -> bool {
+        self.index_of(id).is_some_and(|index| {
+            matches!(self.state().results[index as usize].status, Status::Waiting | Status::Started)
+        })
+    }
+
     /// Why a claim was refused: these still depend on the item.
     pub(super) fn held_back(&self, state: &State, by: &[ResourceId]) -> SkipReason {
         let skipped = Status::Over(ResourceOutcome::Skipped);

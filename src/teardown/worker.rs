@@ -13,7 +13,7 @@ use crate::registry::{Claim, Ended, Finished, Job, registry};
 use crate::report::ResourceOutcome;
 use crate::teardown::run::{Run, outcome_of};
 use crate::teardown::state::{Active, Overdue, Stage, State, Status, Task};
-use crate::work::{conclude, perform, run_freed, tell_late};
+use crate::work::{conclude, perform, run_freed, run_freed_but, tell_late};
 
 /// How long telling of an end may take before the run goes on without.
 const TELLING: Duration = Duration::from_secs(1);
@@ -319,7 +319,8 @@ impl Run {
         let active = self.watched(Some(worker), None, limit, Stage::Foreign);
         self.begin(&mut state, active);
         drop(state);
-        run_freed(ids);
+        // What these set free in their turn may be the run's own, and has its place in the order.
+        run_freed_but(ids, |id| self.will_clean(id));
         let mut state = self.state();
         let at = state.active_of(worker)?;
         let active = state.active.swap_remove(at);
