@@ -2,12 +2,63 @@
 
 use std::error::Error;
 use std::fmt;
+#[cfg(feature = "tokio")]
+use std::pin::Pin;
 use std::time::Instant;
 
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// One step of a cleanup, ready to run once.
-pub(crate) type Work = Box<dyn FnOnce(&CleanupContext) -> Result<(), BoxError> + Send>;
+pub(crate) type Work = Box<dyn Step>;
+
+/// What a step is made of: a closure, or one that makes a future.
+pub(crate) trait Step: Send {
+    /// Does it, or makes the future that does it.
+    fn begin(self: Box<Self>, context: &CleanupContext) -> Course;
+
+    /// Whether beginning makes a future.
+    fn is_async(&self) -> bool {
+        false
+    }
+}
+
+/// How a step goes on once it has begun.
+pub(crate) enum Course {
+    Done(Result<(), BoxError>),
+    #[cfg(feature = "tokio")]
+    Future(StepFuture),
+}
+
+/// What is left of an asynchronous step once it has begun.
+#[cfg(feature = "tokio")]
+pub(crate) type StepFuture = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+impl<F: FnOnce(&CleanupContext) -> Result<(), BoxError> + Send> Step for F {
+    #[inline]
+    fn begin(self: Box<Self>, context: &CleanupContext) -> Course {
+        Course::Done(self(context))
+    }
+}
+
+#[cfg(feature = "tokio")]
+struct AsyncStep<F>(F);
+
+#[cfg(feature = "tokio")]
+impl<F, Fut> Step for AsyncStep<F>
+where
+    F: FnOnce() -> Fut + Send,
+    Fut: Future + Send + 'static,
+    Fut::Output: Outcome,
+{
+    fn begin(self: Box<Self>, _: &CleanupContext) -> Course {
+        let future = self.0();
+        Course::Future(Box::pin(async move { future.await.into_result() }))
+    }
+
+    fn is_async(&self) -> bool {
+        true
+    }
+}
 
 // Nobody outside is meant to name these: that is what seals them.
 #[allow(unnameable_types)]
@@ -55,6 +106,7 @@ pub trait Outcome: sealed::Sealed {
 
 impl sealed::Sealed for () {}
 impl Outcome for () {
+    #[inline]
     fn into_result(self) -> Result<(), BoxError> {
         Ok(())
     }
@@ -130,6 +182,36 @@ impl Cleanup {
         Cleanup { graceful: work(f), last_resort: None }
     }
 
+    /// A cleanup that awaits: the closure makes its future.
+    ///
+    /// Both run on castoff's own runtime thread, whichever way the cleanup begins: what the future uses must not
+    /// need a runtime that may be gone or blocked by then. Open a new connection in the closure rather than bring
+    /// one along.
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{Cleanup, ResourceManager};
+    /// use std::time::Duration;
+    ///
+    /// let manager = ResourceManager::new("futures");
+    /// let cleanup = Cleanup::future(|| async {
+    ///     tokio::time::sleep(Duration::from_millis(1)).await;
+    ///     castoff::done()
+    /// });
+    /// let _guard = manager.resource("session").with_cleanup(cleanup)?;
+    /// assert!(manager.cleanup().is_success());
+    /// # Ok::<(), castoff::RegisterError>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn future<F, Fut>(f: F) -> Cleanup
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: Outcome,
+    {
+        Cleanup { graceful: async_work(f), last_resort: None }
+    }
+
     /// A cleanup that is told why it runs and how long it has.
     ///
     /// # Examples
@@ -150,7 +232,7 @@ impl Cleanup {
         F: FnOnce(&CleanupContext) -> O + Send + 'static,
         O: Outcome,
     {
-        Cleanup { graceful: Box::new(move |cx| f(cx).into_result()), last_resort: None }
+        Cleanup { graceful: work_with_context(f), last_resort: None }
     }
 
     /// What to do when the graceful step failed, panicked or timed out: force. It runs once, after the graceful
@@ -188,7 +270,25 @@ where
     F: FnOnce() -> O + Send + 'static,
     O: Outcome,
 {
-    Box::new(move |_| f().into_result())
+    work_with_context(move |_| f().into_result())
+}
+
+pub(crate) fn work_with_context<F, O>(f: F) -> Work
+where
+    F: FnOnce(&CleanupContext) -> O + Send + 'static,
+    O: Outcome,
+{
+    Box::new(move |context: &CleanupContext| f(context).into_result())
+}
+
+#[cfg(feature = "tokio")]
+pub(crate) fn async_work<F, Fut>(f: F) -> Work
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future + Send + 'static,
+    Fut::Output: Outcome,
+{
+    Box::new(AsyncStep(f))
 }
 
 /// What a cleanup is told: why it runs, and until when.

@@ -1,7 +1,6 @@
 //! What happens, told to who listens: [`ResourceEvent`] and [`Subscription`].
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use crate::error::CleanupError;
 use crate::id::{Label, ResourceId};
 use crate::sync::Lock;
+use crate::unwind::contain;
 
 /// Something that happened to a resource or a manager.
 ///
@@ -182,19 +182,6 @@ impl Listeners {
 impl fmt::Debug for Listeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Listeners").field(&self.0.lock().len()).finish()
-    }
-}
-
-/// Runs foreign code, and keeps its panic to itself, the panic of dropping the payload included.
-pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
-    match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(result) => Some(result),
-        Err(payload) => {
-            if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                std::mem::forget(again);
-            }
-            None
-        }
     }
 }
 

@@ -9,14 +9,17 @@ use std::ops::{Deref, DerefMut};
 
 use crate::cleanup::CleanupReason;
 use crate::error::CleanupError;
-use crate::events::{ResourceEvent, contain};
+use crate::events::ResourceEvent;
 use crate::fork;
 use crate::id::ResourceId;
 use crate::registry::entry::Kept;
 use crate::registry::{Begun, Ending, Told, registry};
 use crate::resource::{ResourceInfo, ResourceState};
 use crate::runtime::is_inside;
-use crate::work::{conclude_release, forget_outcome, run_here, run_plain};
+use crate::unwind::contain;
+#[cfg(feature = "tokio")]
+use crate::work::run_away;
+use crate::work::{conclude_release, forget_outcome, run_dropped, run_here, run_plain};
 
 pub use scopeguard::{Always, OnSuccess, OnUnwind, Strategy};
 
@@ -29,7 +32,9 @@ pub use scopeguard::{Always, OnSuccess, OnUnwind, Strategy};
 /// 3. its cleanup runs elsewhere: the drop does not wait, and the value is dropped after that cleanup;
 /// 4. others depend on the resource: its cleanup is deferred, and the value kept, until the last of them has gone;
 /// 5. else the cleanup runs here, then the value is dropped. An error or a panic in it goes to the events and the
-///    statistics; [`close`](ResourceGuard::close) returns it.
+///    statistics; [`close`](ResourceGuard::close) returns it. An asynchronous cleanup runs on castoff's runtime
+///    thread: on a thread of an asynchronous runtime the drop returns at once, and the value is dropped after the
+///    cleanup; on any other it waits, within the resource's timeout or else its category's.
 ///
 /// A drop never panics, but for the value's own drop. A guard that is leaked ([`std::mem::forget`], a reference
 /// cycle, a `static`) is never dropped: then the manager cleans the resource.
@@ -161,6 +166,59 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
                         result_of(ending)
                     }
                     _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Runs the cleanup now without blocking the thread that awaits, and tells how it went: the first choice in
+    /// asynchronous code. An asynchronous cleanup runs on castoff's own runtime thread, within the resource's timeout
+    /// or else its category's; any other on a helper thread. If it runs elsewhere already this awaits its end, except
+    /// inside that very cleanup, where it returns `Ok(())` at once.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    /// Dropped before it was first polled, it drops the guard. Dropped later, nothing is lost: the cleanup goes on to
+    /// its end, and events tell how it went.
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use castoff::{ResourceGuard, ResourceManager};
+    /// let manager = ResourceManager::new("sessions");
+    /// let session = manager.guard_async("session", || async { Err("the peer is gone") });
+    /// let Err(error) = ResourceGuard::close_async(session).await else { panic!("the peer is gone") };
+    /// assert!(error.to_string().ends_with("failed: the peer is gone"));
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub async fn close_async(mut guard: Self) -> Result<(), CleanupError> {
+        let id = guard.id;
+        let Some(kept) = guard.let_go() else { return Ok(()) };
+        drop(guard);
+        match registry().begin(id, kept, !is_inside(id)) {
+            Begun::Job(job, kept) => run_away(job, kept, CleanupReason::Closed).await,
+            Begun::Deferred(error, told) => {
+                tell_deferred(id, told);
+                Err(*error)
+            }
+            Begun::Ended(ending, kept) => {
+                drop(kept);
+                result_of(ending)
+            }
+            Begun::Busy(None) => Ok(()),
+            Begun::Busy(Some(kept)) => {
+                let ending = registry().ending(id);
+                // From here on the value is the registry's, whatever becomes of this future.
+                match registry().begin(id, kept, false) {
+                    Begun::Ended(ending, kept) => {
+                        drop(kept);
+                        result_of(ending)
+                    }
+                    _ => ending.await.map_or(Ok(()), result_of),
                 }
             }
         }
@@ -303,10 +361,7 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
     fn drop_linked(&mut self, reason: CleanupReason) {
         let Some(value) = self.value.take() else { return };
         match registry().begin(self.id, (self.keep)(value), false) {
-            Begun::Job(job, kept) => {
-                forget_outcome(run_here(job, reason));
-                drop(kept);
-            }
+            Begun::Job(job, kept) => drop(run_dropped(job, kept, reason)),
             Begun::Deferred(_, told) => tell_deferred(self.id, told),
             Begun::Ended(ending, kept) => {
                 forget_outcome(result_of(ending));

@@ -22,6 +22,7 @@ mod memory;
 mod runtime;
 mod stats;
 mod sync;
+mod unwind;
 mod work;
 
 // The vocabulary.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// From the lowest to the highest. A module imports from lower layers and itself, and from its own layer where no
 /// circle arises.
 const LAYERS: [&[&str]; 10] = [
-    &["cleanup", "clock", "error", "fork", "id", "memory", "resource", "serialize", "sync"],
+    &["cleanup", "clock", "error", "fork", "id", "memory", "resource", "serialize", "sync", "unwind"],
     &["config", "events", "runtime", "stats"],
     &["graph", "report"],
     &["registry"],

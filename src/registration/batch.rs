@@ -135,7 +135,7 @@ pub(crate) fn register_batch(
         false => Vec::new(),
     };
     let ids = registry().admit(node, applicants).map_err(|Refused { error, drafts }| {
-        refuse::<Always>(drafts);
+        refuse::<Always>(node, drafts);
         error
     })?;
     for (id, label) in ids.iter().zip(labels) {

@@ -4,13 +4,14 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::cleanup::{CleanupReason, Work};
-use crate::events::{ResourceEvent, anyone_listens, contain};
+use crate::events::{ResourceEvent, anyone_listens};
 use crate::guard::Strategy;
 use crate::id::{Label, ResourceId};
 use crate::registry::entry::{Draft, Extra, Phase};
 use crate::registry::tree::Node;
 use crate::registry::{Applicant, Need, Refused, registry};
 use crate::resource::{Category, Priority};
+use crate::unwind::contain;
 use crate::work::run_refused;
 
 #[inline]
@@ -95,15 +96,13 @@ fn register_anyway(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
 }
 
 /// What was refused is cleaned here, the newest first, if the strategy says so.
-pub(super) fn refuse<S: Strategy>(drafts: Vec<Draft>) {
+pub(super) fn refuse<S: Strategy>(node: &Arc<Node>, drafts: Vec<Draft>) {
     let wanted = contain(S::should_run).unwrap_or(true);
     let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
     for draft in drafts.into_iter().rev() {
-        let (timeout, last_resort) =
-            draft.extra.map_or((None, None), |extra| (extra.timeout, extra.last_resort));
-        match draft.work {
-            Some(work) if wanted => run_refused(work, last_resort, timeout, reason),
-            unwanted => drop(contain(move || drop((unwanted, last_resort)))),
+        match wanted {
+            true => run_refused(node, draft, reason),
+            false => drop(contain(move || drop(draft))),
         }
     }
 }

@@ -12,7 +12,9 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cleanup::{Cleanup, CleanupContext, Outcome, Work, work};
+#[cfg(feature = "tokio")]
+use crate::cleanup::async_work;
+use crate::cleanup::{Cleanup, CleanupContext, Outcome, Work, work, work_with_context};
 use crate::error::RegisterError;
 use crate::guard::{Always, ResourceGuard, Strategy};
 use crate::id::{Label, ResourceId};
@@ -211,6 +213,77 @@ impl<'m, S: Strategy> Registration<'m, S> {
         self.finish((), work(cleanup))
     }
 
+    /// Registers a cleanup that awaits. It runs on castoff's own runtime thread, whichever way it begins.
+    ///
+    /// # Errors
+    /// As [`guard`](Self::guard).
+    ///
+    /// # Examples
+    /// ```
+    /// use castoff::{Category, ResourceManager};
+    ///
+    /// let manager = ResourceManager::new("async");
+    /// let socket = manager.resource("socket").category(Category::Network).guard_async(|| async { castoff::done() })?;
+    /// drop(socket);
+    /// assert_eq!(manager.stats().cleaned, 1);
+    /// # Ok::<(), castoff::RegisterError>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    #[track_caller]
+    pub fn guard_async<F, Fut>(self, cleanup: F) -> Result<ResourceGuard<(), S>, RegisterError>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: Outcome,
+    {
+        self.finish((), async_work(cleanup))
+    }
+
+    /// Registers a value with a cleanup that awaits: the closure gets the value, which the guard and the cleanup
+    /// share.
+    ///
+    /// # Errors
+    /// As [`guard`](Self::guard).
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use castoff::{ResourceGuard, ResourceManager};
+    /// use tokio::sync::Semaphore;
+    ///
+    /// let manager = ResourceManager::new("async");
+    /// let permits = manager.resource("permits").guard_value_async(Semaphore::new(3), |permits| async move {
+    ///     let all = permits.acquire_many(3).await?;
+    ///     drop(all);
+    ///     permits.close();
+    ///     castoff::done()
+    /// })?;
+    /// let one = permits.acquire().await?;
+    /// drop(one);
+    /// ResourceGuard::close_async(permits).await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// # .map_err(|error| error.to_string())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    #[track_caller]
+    pub fn guard_value_async<T, F, Fut>(
+        self,
+        value: T,
+        cleanup: F,
+    ) -> Result<ResourceGuard<Arc<T>, S>, RegisterError>
+    where
+        T: Send + Sync + 'static,
+        F: FnOnce(Arc<T>) -> Fut + Send + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: Outcome,
+    {
+        let value = Arc::new(value);
+        let shared = value.clone();
+        self.finish(value, async_work(move || cleanup(shared)))
+    }
+
     /// Registers a value that the guard and the cleanup share.
     ///
     /// # Errors
@@ -237,7 +310,7 @@ impl<'m, S: Strategy> Registration<'m, S> {
         F: FnOnce(&CleanupContext) -> O + Send + 'static,
         O: Outcome,
     {
-        self.finish((), Box::new(move |context| cleanup(context).into_result()))
+        self.finish((), work_with_context(cleanup))
     }
 
     /// Registers any cleanup, without a value.
@@ -284,7 +357,7 @@ impl<'m, S: Strategy> Registration<'m, S> {
             Ok(id) => Ok(ResourceGuard::new(value, id)),
             Err(Refused { error, drafts }) => {
                 // The value, a parameter, is dropped after the cleanup has run.
-                refuse::<S>(drafts);
+                refuse::<S>(node, drafts);
                 drop(value);
                 Err(error)
             }

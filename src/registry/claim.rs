@@ -60,7 +60,7 @@ impl Registry {
         if entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
             return None;
         }
-        let work = entry.work.take()?;
+        let work = entry.work.take_if(|work| !work.is_async())?;
         entry.phase = Phase::Cleaning;
         entry.guarded = false;
         let (number, member) = (entry.number, entry.member);
@@ -179,10 +179,13 @@ fn take(shard: &mut Shard, id: ResourceId, guarded: bool) -> Option<Job> {
     let work = entry.work.take()?;
     entry.phase = Phase::Cleaning;
     entry.guarded &= guarded;
-    let (last_resort, timeout) = match &mut entry.extra {
+    let (last_resort, mut timeout) = match &mut entry.extra {
         Some(extra) => (extra.last_resort.take(), extra.timeout),
         None => (None, None),
     };
+    if work.is_async() {
+        timeout.get_or_insert_with(|| entry.category.default_timeout());
+    }
     let (linked, number, member) = (entry.linked, entry.number, entry.member);
     let weight = shard.weight(member, number);
     Some(Job { id, work, last_resort, timeout, linked, weight })

@@ -10,6 +10,8 @@ use crate::id::{Label, ResourceId};
 use crate::registry::Registry;
 use crate::registry::entry::{Entry, Kept, Phase};
 use crate::registry::tree::Node;
+#[cfg(feature = "tokio")]
+use crate::sync::Lock;
 
 /// How a resource ended.
 #[derive(Clone, Debug)]
@@ -170,6 +172,36 @@ impl Registry {
         (finished, after)
     }
 
+    /// Hears how a cleanup that runs elsewhere ends: `None` if it has ended already. It listens from now on, not
+    /// from when it is first awaited.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn ending(&'static self, id: ResourceId) -> impl Future<Output = Option<Ending>> + Send {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let tell = Lock::new(Some(tell));
+        let observing = self.observe(Arc::new(move |ended, ending| {
+            if ended == id
+                && let Some(tell) = tell.lock().take()
+            {
+                drop(tell.send(ending.clone()));
+            }
+        }));
+        let runs = self.watch_running(id);
+        async move {
+            let ending = if runs { told.await.ok() } else { None };
+            drop(observing);
+            ending
+        }
+    }
+
+    /// Whether it has not ended yet; then its end will be told.
+    fn watch_running(&self, id: ResourceId) -> bool {
+        let running = |entry: &mut Entry| {
+            entry.watched = true;
+            !entry.phase.has_ended()
+        };
+        self.with(id, running).unwrap_or(false)
+    }
+
     /// Waits until a cleanup that runs elsewhere has ended.
     pub(crate) fn wait_for_end(&'static self, id: ResourceId) {
         let over = Arc::new((Mutex::new(false), Condvar::new()));
@@ -180,11 +212,7 @@ impl Registry {
                 hears.1.notify_all();
             }
         }));
-        let running = |entry: &mut Entry| {
-            entry.watched = true;
-            !entry.phase.has_ended()
-        };
-        if !self.with(id, running).unwrap_or(false) {
+        if !self.watch_running(id) {
             return;
         }
         let mut ended = over.0.lock().unwrap_or_else(PoisonError::into_inner);

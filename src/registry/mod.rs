@@ -19,6 +19,8 @@ pub(crate) mod queue;
 mod release;
 pub(crate) mod shard;
 pub(crate) mod slab;
+#[cfg(feature = "tokio")]
+mod tally;
 pub(crate) mod tree;
 mod turns;
 

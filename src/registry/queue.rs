@@ -1,7 +1,7 @@
 //! One teardown of a manager at a time: who is next, and what was asked for meanwhile by who must not wait.
 
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// What a cleanup asked for while its manager was being torn down.
@@ -9,6 +9,11 @@ pub(crate) type Request = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 pub(crate) struct Queue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
     state: Mutex<State>,
     free: Condvar,
 }
@@ -19,41 +24,47 @@ struct State {
     asked: Vec<Request>,
 }
 
-impl Queue {
+impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl Queue {
     /// Waits until no other teardown of this manager runs, or gives up at `until`.
-    pub(crate) fn enter(&self, until: Option<Instant>) -> Option<Turn<'_>> {
-        let mut state = self.state();
+    pub(crate) fn enter(&self, until: Option<Instant>) -> Option<Turn> {
+        let mut state = self.shared.state();
         while state.busy {
+            let free = &self.shared.free;
             state = match until {
-                None => self.free.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => free.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(until) => {
                     let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-                    self.free.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                    free.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
-        state.busy = true;
-        Some(Turn { queue: self })
+        Some(self.take(&mut state))
     }
 
     /// Without waiting: the turn, or the request is left with the teardown that runs.
-    pub(crate) fn enter_or_ask(&self, request: Request) -> Option<Turn<'_>> {
-        let mut state = self.state();
+    pub(crate) fn enter_or_ask(&self, request: Request) -> Option<Turn> {
+        let mut state = self.shared.state();
         if state.busy {
             state.asked.push(request);
             return None;
         }
+        Some(self.take(&mut state))
+    }
+
+    fn take(&self, state: &mut State) -> Turn {
         state.busy = true;
-        Some(Turn { queue: self })
+        Turn { queue: self.shared.clone() }
     }
 
     /// Leaves the request with the teardown that runs, or gives it back when none does.
     pub(crate) fn ask(&self, request: Request) -> Result<(), Request> {
-        let mut state = self.state();
+        let mut state = self.shared.state();
         if !state.busy {
             return Err(request);
         }
@@ -64,17 +75,17 @@ impl Queue {
 
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state();
+        let state = self.shared.state();
         f.debug_struct("Queue").field("busy", &state.busy).field("asked", &state.asked.len()).finish()
     }
 }
 
 /// The right to tear a manager down. Its drop does what was asked for meanwhile, then lets the next one in.
-pub(crate) struct Turn<'q> {
-    queue: &'q Queue,
+pub(crate) struct Turn {
+    queue: Arc<Shared>,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         loop {
             let asked = {

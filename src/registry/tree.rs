@@ -15,6 +15,8 @@ use crate::graph::{Graph, Unit};
 use crate::id::{Label, ManagerId, ResourceId, Stamp};
 use crate::registry::entry::Phase;
 use crate::registry::queue::Queue;
+#[cfg(feature = "tokio")]
+use crate::registry::tally::Tally;
 use crate::stats::Latencies;
 use crate::sync::Lock;
 
@@ -95,6 +97,9 @@ pub(crate) struct Node {
     pub(crate) latencies: Lock<Latencies>,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) queue: Queue,
+    /// Cleanups that drops have handed over, here and below.
+    #[cfg(feature = "tokio")]
+    pub(crate) handed_over: Tally,
     /// Itself or one above it has a limit on what may live at once.
     pub(crate) limited: bool,
 }
@@ -130,6 +135,8 @@ impl Node {
             latencies: Lock::default(),
             listeners: Arc::default(),
             queue: Queue::default(),
+            #[cfg(feature = "tokio")]
+            handed_over: Tally::default(),
             parent,
         })
     }
@@ -199,6 +206,27 @@ impl Node {
             parent.latencies.lock().add(&ours);
             *self.latencies.lock() = ours;
         }
+    }
+}
+
+/// One cleanup that was handed over and has not ended yet, counted for its manager and those above.
+#[cfg(feature = "tokio")]
+pub(crate) struct UnderWay {
+    node: Arc<Node>,
+}
+
+#[cfg(feature = "tokio")]
+impl UnderWay {
+    pub(crate) fn new(node: &Arc<Node>) -> UnderWay {
+        node.upwards().for_each(|node| node.handed_over.begin());
+        UnderWay { node: node.clone() }
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.node.upwards().for_each(|node| node.handed_over.end());
     }
 }
 

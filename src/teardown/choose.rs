@@ -39,6 +39,7 @@ pub(crate) struct Item {
     /// How long its cleanup may take; `Duration::MAX` for ever.
     pub(crate) limit: Duration,
     pub(crate) has_last_resort: bool,
+    pub(crate) is_async: bool,
 }
 
 /// What was chosen, and the managers that it is in.
@@ -148,6 +149,7 @@ impl Item {
             manager: node.id,
             limit: limit.unwrap_or_else(|| entry.category.default_timeout()),
             has_last_resort: entry.extra.as_ref().is_some_and(|extra| extra.last_resort.is_some()),
+            is_async: entry.work.as_ref().is_some_and(|work| work.is_async()),
         }
     }
 }

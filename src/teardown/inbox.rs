@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use crate::events::contain;
 use crate::id::ResourceId;
 use crate::registry::{Ending, Observing, registry};
 use crate::sync::Lock;
 use crate::teardown::run::Run;
+use crate::unwind::contain;
 
 /// Opened before the choice, so that no end between the choice and the run is missed.
 pub(crate) struct Inbox {

@@ -4,7 +4,11 @@
 //! it dry, `run` does it, and a [`TeardownReport`] goes out. Teardowns of one manager run one at a time; a call from
 //! inside a cleanup never waits for one. What memory for the whole is refused for is done in slices (`pressure`).
 
+#[cfg(feature = "tokio")]
+mod away;
 mod choose;
+#[cfg(feature = "tokio")]
+mod flights;
 mod inbox;
 pub(crate) mod plan;
 mod pressure;
@@ -20,20 +24,26 @@ use std::time::{Duration, Instant};
 
 use crate::cleanup::CleanupReason;
 use crate::clock::after;
-use crate::events::{ResourceEvent, anyone_listens, contain};
+use crate::events::{ResourceEvent, anyone_listens};
 use crate::graph::Why;
 use crate::id::{Label, ResourceId};
+use crate::registry::queue::Turn;
 use crate::registry::registry;
 use crate::registry::tree::Node;
 use crate::report::{SkipReason, SkippedResource, TeardownReport};
 use crate::resource::{Category, Priority};
-use crate::runtime::inside as inside_of;
+use crate::runtime::{inside as inside_of, is_async_context};
+#[cfg(feature = "tokio")]
+use crate::teardown::away::{Cancel, away};
 use crate::teardown::choose::{Choice, Selection, choose};
 use crate::teardown::inbox::Inbox;
 use crate::teardown::plan::{PlannedStep, TeardownPlan};
 use crate::teardown::run::{Options, labels, run};
+use crate::unwind::contain;
 
 pub(crate) use self::shutdown::shutdown;
+#[cfg(feature = "tokio")]
+pub(crate) use self::shutdown::shutdown_async;
 
 /// A teardown in the making: choose what, say how, then [`run`](Teardown::run) it or look at the
 /// [`plan`](Teardown::plan).
@@ -170,13 +180,47 @@ impl<'m> Teardown<'m> {
     /// assert!(manager.teardown().concurrency(4).run().is_success());
     /// ```
     pub fn run(self) -> TeardownReport {
-        let Teardown { node, selection, options } = self;
-        ask(node, move |node, start, mut entry| {
-            let mut selection = selection.clone();
-            selection.not_ids.extend(entry.inside.iter().copied());
-            pass(node, &selection, options.clone(), start, &mut entry)
-        })
+        run_chosen(self.node, self.selection, self.options)
     }
+
+    /// Does it without blocking the thread that awaits: the same teardown as [`run`](Self::run), watched by a helper
+    /// thread. Asynchronous cleanups run on castoff's runtime thread, up to [`concurrency`](Self::concurrency) at
+    /// once along with the others; the others run on helper threads.
+    ///
+    /// # Cancel safety
+    /// Dropped before it was first polled, nothing happens. Dropped later, nothing is lost: the cleanups that run go
+    /// on elsewhere, within their timeouts, and events tell how they end; what had not started stays live; and the
+    /// manager is free for another teardown at once.
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use castoff::ResourceManager;
+    /// use std::time::Duration;
+    ///
+    /// let manager = ResourceManager::new("pools");
+    /// let _guards: Vec<_> = (0..100)
+    ///     .map(|n| manager.guard_async(format!("pool {n}"), || tokio::time::sleep(Duration::from_millis(5))))
+    ///     .collect();
+    /// let report = manager.teardown().concurrency(100).deadline(Duration::from_secs(5)).run_async().await;
+    /// assert_eq!(report.cleaned(), 100);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub async fn run_async(self) -> TeardownReport {
+        let (node, selection, cancel) = (self.node.clone(), self.selection, Cancel::default());
+        let options = Options { blocks_runtime: false, cancel: Some(cancel.clone()), ..self.options };
+        away(cancel, move || run_chosen(&node, selection, options)).await
+    }
+}
+
+fn run_chosen(node: &Arc<Node>, selection: Selection, options: Options) -> TeardownReport {
+    ask(node, move |node, start, mut entry| {
+        let mut selection = selection.clone();
+        selection.not_ids.extend(entry.inside.iter().copied());
+        pass(node, &selection, options.clone(), start, &mut entry)
+    })
 }
 
 impl fmt::Debug for Teardown<'_> {
@@ -191,7 +235,17 @@ impl fmt::Debug for Teardown<'_> {
 
 impl Options {
     pub(crate) fn plain(reason: CleanupReason) -> Options {
-        Options { concurrency: 1, deadline: None, stop_on_error: false, force: false, reason, seal_at: None }
+        Options {
+            concurrency: 1,
+            deadline: None,
+            stop_on_error: false,
+            force: false,
+            reason,
+            seal_at: None,
+            blocks_runtime: is_async_context(),
+            #[cfg(feature = "tokio")]
+            cancel: None,
+        }
     }
 }
 
@@ -199,9 +253,11 @@ impl Options {
 pub(crate) struct Entry {
     /// The resources whose cleanups the caller is inside of.
     inside: Vec<ResourceId>,
-    /// The turn is the caller's already; else it is waited for after the choice, so that what another teardown
-    /// cleans meanwhile is reported.
+    /// The turn is the caller's already, or was waited for; else that is done after the choice, so that what another
+    /// teardown cleans meanwhile is reported.
     has_turn: bool,
+    /// The turn, where it is let go with this.
+    turn: Option<Turn>,
 }
 
 /// Does a teardown of this manager, here or, from inside a cleanup, there where it can be done without waiting.
@@ -211,14 +267,14 @@ fn ask(
 ) -> TeardownReport {
     let (start, inside) = (Instant::now(), inside_of());
     if inside.is_empty() {
-        return teardown(node, start, Entry { inside, has_turn: false });
+        return teardown(node, start, Entry { inside, has_turn: false, turn: None });
     }
     // Left with a teardown of this manager it has that one's turn; with one below, it takes its own.
     let request = |has_turn: bool| {
         let (node, teardown) = (node.clone(), teardown.clone());
         // The report goes to nobody: who asked has been told that it is handed over.
         Box::new(move || {
-            let entry = Entry { inside: inside_of(), has_turn };
+            let entry = Entry { inside: inside_of(), has_turn, turn: None };
             drop(contain(|| teardown(&node, Instant::now(), entry)));
         })
     };
@@ -231,7 +287,7 @@ fn ask(
         }
     }
     match node.queue.enter_or_ask(request(true)) {
-        Some(_turn) => teardown(node, start, Entry { inside, has_turn: true }),
+        Some(turn) => teardown(node, start, Entry { inside, has_turn: true, turn: Some(turn) }),
         None => TeardownReport::handed_over(node.name.clone()),
     }
 }
@@ -248,11 +304,11 @@ fn pass(
         let inbox = Inbox::open();
         (choose(node, selection, true), inbox)
     });
-    let _turn = match entry.has_turn {
-        true => None,
+    if !entry.has_turn {
         // Past the deadline the run skips all, whoever has the turn.
-        false => node.queue.enter(options.deadline.and_then(|deadline| after(start, deadline))),
-    };
+        entry.turn = node.queue.enter(options.deadline.and_then(|deadline| after(start, deadline)));
+        entry.has_turn = true;
+    }
     let manager = node.name.clone();
     if anyone_listens() {
         node.tell(&ResourceEvent::TeardownStarted { manager: manager.clone() });
@@ -260,9 +316,9 @@ fn pass(
     let report = match whole {
         Some((choice, inbox)) => {
             let order = order(node, &choice, options.force);
-            run(node, choice, order, options, inbox, start)
+            run(node, choice, order, options, inbox, start, &mut entry.turn)
         }
-        None => pressure::in_slices(node, selection, &options, start),
+        None => pressure::in_slices(node, selection, &options, start, &mut entry.turn),
     };
     if anyone_listens() {
         node.tell(&ResourceEvent::TeardownFinished { manager });

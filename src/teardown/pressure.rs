@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::graph::Graph;
 use crate::id::{ResourceId, Stamp};
 use crate::memory::has_room;
+use crate::registry::queue::Turn;
 use crate::registry::tree::Node;
 use crate::registry::{Seen, registry};
 use crate::report::{Record, ResourceOutcome, SkipReason, SkippedResource, TeardownReport, TimelineEntry};
@@ -39,7 +40,7 @@ const BYTES: usize = 2 * size_of::<Item>()
     + size_of::<ItemResult>()
     + size_of::<Record>()
     + size_of::<TimelineEntry>()
-    + 37
+    + 38
     + 24 * size_of::<u32>();
 
 /// Whether there is memory to do all of it in one order.
@@ -52,12 +53,13 @@ fn can_do(resources: usize) -> bool {
     resources <= LEAST || has_room(resources.saturating_mul(BYTES))
 }
 
-/// Does it slice by slice, and reports the whole. The turn is the caller's already.
+/// Does it slice by slice, and reports the whole. The turn has been waited for.
 pub(super) fn in_slices(
     node: &Arc<Node>,
     selection: &Selection,
     options: &Options,
     start: Instant,
+    turn: &mut Option<Turn>,
 ) -> TeardownReport {
     let mut slicer =
         Slicer { node, selection: selection.clone(), force: options.force, horizon: registry().horizon() };
@@ -70,7 +72,7 @@ pub(super) fn in_slices(
             break;
         }
         let order = order(node, &choice, options.force);
-        let mut slice = run(node, choice, order, options.clone(), inbox, start);
+        let mut slice = run(node, choice, order, options.clone(), inbox, start, turn);
         let failed = slice.failed() + slice.timed_out() > 0;
         let stuck = slice.started() == 0 || slicer.give_up(&slice).is_err();
         let stopped = match slice.take_skipped().into_iter().find_map(|one| stops(one.reason)) {

@@ -16,12 +16,15 @@ use crate::error::{CleanupError, CleanupErrorKind};
 use crate::graph::{Order, Why};
 use crate::id::{Label, ManagerId, ResourceId};
 use crate::registry::entry::Phase;
+use crate::registry::queue::Turn;
 use crate::registry::tree::Node;
 use crate::registry::{Ending, registry};
 use crate::report::{Record, ResourceOutcome, SkipReason, TeardownReport};
+#[cfg(feature = "tokio")]
+use crate::teardown::away::Cancel;
 use crate::teardown::choose::{Choice, Item};
 use crate::teardown::inbox::Inbox;
-use crate::teardown::state::{Line, NOBODY, Stage, State, Status};
+use crate::teardown::state::{Line, NOBODY, State, Status};
 
 /// How a teardown is run.
 #[derive(Clone, Debug)]
@@ -33,6 +36,21 @@ pub(crate) struct Options {
     pub(crate) reason: CleanupReason,
     /// When the manager is sealed if the run still goes on: a shutdown's half-time.
     pub(crate) seal_at: Option<Instant>,
+    /// Its caller's thread is one of an asynchronous runtime, and waits.
+    pub(crate) blocks_runtime: bool,
+    /// Set where it is awaited, and may be awaited no more.
+    #[cfg(feature = "tokio")]
+    pub(crate) cancel: Option<Cancel>,
+}
+
+impl Options {
+    /// Whether nobody awaits it any more.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        #[cfg(feature = "tokio")]
+        return self.cancel.as_ref().is_some_and(Cancel::is_cancelled);
+        #[cfg(not(feature = "tokio"))]
+        return false;
+    }
 }
 
 /// The least that is kept of a deadline for last resorts.
@@ -59,6 +77,7 @@ pub(crate) struct Run {
 }
 
 /// Runs what was chosen, in this order. `start` is when the teardown was asked for: its deadline counts from there.
+/// The turn is let go at once when the teardown is cancelled.
 pub(crate) fn run(
     node: &Arc<Node>,
     choice: Choice,
@@ -66,6 +85,7 @@ pub(crate) fn run(
     options: Options,
     inbox: Arc<Inbox>,
     start: Instant,
+    turn: &mut Option<Turn>,
 ) -> TeardownReport {
     let reserve = match options.deadline {
         Some(deadline) if choice.items.iter().any(|item| item.has_last_resort) => {
@@ -76,7 +96,8 @@ pub(crate) fn run(
     let end =
         |less: Duration| options.deadline.and_then(|deadline| after(start, deadline.saturating_sub(less)));
     let (soft_end, hard_end) = (end(reserve), end(Duration::ZERO));
-    let line = Line::new(order, choice.items.len(), options.concurrency);
+    let is_async = choice.items.iter().map(|item| item.is_async).collect();
+    let line = Line::new(order, is_async, options.concurrency);
     let state = Mutex::new(State::new(&line, choice.items.len()));
     let run = Arc::new(Run {
         node: node.clone(),
@@ -95,8 +116,12 @@ pub(crate) fn run(
         index_of: OnceLock::new(),
     });
     run.inbox.attach(&run);
+    #[cfg(feature = "tokio")]
+    if let Some(cancel) = &run.options.cancel {
+        cancel.attach(&run);
+    }
     run.leave_out();
-    run.supervise();
+    run.supervise(turn);
     run.inbox.close();
     run.report()
 }
@@ -104,6 +129,14 @@ pub(crate) fn run(
 impl Run {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something has changed that the supervisor has to look at.
+    #[cfg(feature = "tokio")]
+    pub(super) fn wake(&self) {
+        // Under the lock: it looks under it, and then waits.
+        let _state = self.state();
+        self.watch.notify_one();
     }
 
     pub(super) fn item(&self, index: u32) -> &Item {
@@ -177,12 +210,8 @@ impl Run {
     pub(super) fn ended_elsewhere(&self, id: ResourceId, ending: &Ending) {
         let Some(index) = self.index_of(id) else { return };
         let mut state = self.state();
-        let foreign = |stage: &Stage| matches!(stage, Stage::Foreign);
-        let Some(at) = state.active.iter().position(|it| it.index == Some(index) && foreign(&it.stage))
-        else {
-            return;
-        };
-        let active = state.active.swap_remove(at);
+        let Some(number) = state.elsewhere(index) else { return };
+        let Some(active) = state.end(&self.line, number) else { return };
         let times = (active.started.duration_since(self.start), active.started.elapsed());
         self.take_over(&mut state, index, ending, times, active.overtaken);
         drop(state);

@@ -10,6 +10,8 @@ use crate::id::ResourceId;
 use crate::registry::registry;
 use crate::registry::tree::Node;
 use crate::report::{ResourceOutcome, TeardownReport};
+#[cfg(feature = "tokio")]
+use crate::teardown::away::{Cancel, away};
 use crate::teardown::choose::Selection;
 use crate::teardown::run::Options;
 use crate::teardown::{Entry, ask, pass};
@@ -19,30 +21,42 @@ const OPEN_WAVES: usize = 2;
 
 /// Cleans everything in this manager and below, then seals it.
 pub(crate) fn shutdown(node: &Arc<Node>, reason: CleanupReason) -> TeardownReport {
-    ask(node, move |node, start, entry| waves(node, reason, start, entry))
+    shut_down(node, Options::plain(reason))
 }
 
-fn waves(node: &Arc<Node>, reason: CleanupReason, start: Instant, mut entry: Entry) -> TeardownReport {
+/// The same without blocking the thread that awaits.
+///
+/// # Cancel safety
+/// As [`Teardown::run_async`](crate::Teardown::run_async): what runs goes on, the rest stays live, and the manager is
+/// not sealed unless it had been by then.
+#[cfg(feature = "tokio")]
+pub(crate) async fn shutdown_async(node: &Arc<Node>, reason: CleanupReason) -> TeardownReport {
+    let (node, cancel) = (node.clone(), Cancel::default());
+    let options = Options { blocks_runtime: false, cancel: Some(cancel.clone()), ..Options::plain(reason) };
+    away(cancel, move || shut_down(&node, options)).await
+}
+
+fn shut_down(node: &Arc<Node>, options: Options) -> TeardownReport {
+    ask(node, move |node, start, entry| waves(node, &options, start, entry))
+}
+
+fn waves(node: &Arc<Node>, options: &Options, start: Instant, mut entry: Entry) -> TeardownReport {
     let deadline = node.config.shutdown_deadline;
     let half = after(start, deadline / 2);
     let mut skip: HashSet<ResourceId> = entry.inside.iter().copied().collect();
     let mut report: Option<TeardownReport> = None;
     let mut wave = 0;
-    let (mut turn, mut sealed_wave) = (None, false);
+    let mut sealed_wave = false;
     loop {
         let offset = start.elapsed();
         let selection = Selection { not_ids: skip.clone(), ..Selection::default() };
-        let options = Options {
-            deadline: Some(deadline.saturating_sub(offset)),
-            seal_at: half,
-            ..Options::plain(reason)
-        };
+        let pass_options =
+            Options { deadline: Some(deadline.saturating_sub(offset)), seal_at: half, ..options.clone() };
         let now = if wave == 0 { start } else { Instant::now() };
-        let later = pass(node, &selection, options, now, &mut entry);
-        if !entry.has_turn {
-            // The next waves are this teardown's too: who else waits, waits until the last.
-            turn = node.queue.enter(after(start, deadline));
-            entry.has_turn = true;
+        // The turn stays for the next waves: who else waits, waits until the last.
+        let later = pass(node, &selection, pass_options, now, &mut entry);
+        if options.is_cancelled() {
+            return later;
         }
         wave += 1;
         let ended = later.started();
@@ -65,7 +79,7 @@ fn waves(node: &Arc<Node>, reason: CleanupReason, start: Instant, mut entry: Ent
         }
     }
     node.seal();
-    drop(turn);
+    drop(entry.turn);
     for node in node.subtree().iter().rev() {
         registry().retire(node);
     }

@@ -7,7 +7,7 @@
 //! 3. What is in `active` is watched: it has a limit, or the run waits for it for ever on purpose.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::cleanup::Work;
@@ -17,6 +17,8 @@ use crate::id::ResourceId;
 use crate::registry::entry::Kept;
 use crate::registry::{Ended, Finished};
 use crate::report::{ResourceOutcome, SkipReason};
+#[cfg(feature = "tokio")]
+use crate::runtime::Flight;
 
 pub(crate) const NOBODY: u32 = u32::MAX;
 /// Last resorts that run at once, where the teardown itself is sequential: there is little time for them.
@@ -59,10 +61,20 @@ pub(crate) struct Overdue {
     pub(crate) overtaken: bool,
 }
 
+/// Who runs it.
+pub(crate) enum Runner {
+    /// One of the run's own threads, the one with its number.
+    Thread,
+    /// castoff's runtime; dropped, it is cancelled.
+    #[cfg(feature = "tokio")]
+    Flight(Flight),
+    /// Somebody else: a guard on its own thread, another teardown.
+    Elsewhere,
+}
+
 /// Something that runs and is watched.
 pub(crate) struct Active {
-    /// `None` where somebody else runs it.
-    pub(crate) worker: Option<u64>,
+    pub(crate) runner: Runner,
     /// The item; `None` for a deferred resource outside the selection.
     pub(crate) index: Option<u32>,
     pub(crate) started: Instant,
@@ -82,6 +94,21 @@ impl Active {
     pub(crate) fn alarm(&self) -> Option<Instant> {
         let patience = self.patience.filter(|_| !self.left);
         self.limit.into_iter().chain(patience).chain(self.notice).min()
+    }
+
+    /// Whether it has passed its limit.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        match (&self.runner, self.limit) {
+            (_, None) => false,
+            #[cfg(feature = "tokio")]
+            (Runner::Flight(flight), Some(limit)) => flight.is_due(limit),
+            (_, Some(limit)) => now >= limit,
+        }
+    }
+
+    /// Whether it is one of those whose number the concurrency limits.
+    fn counts(&self) -> bool {
+        !self.left && !matches!(self.runner, Runner::Elsewhere)
     }
 }
 
@@ -112,15 +139,23 @@ pub(crate) struct State {
     behind: Vec<u32>,
     chain: Vec<Duration>,
     ready: BinaryHeap<Reverse<(u32, u32, u32)>>,
+    /// How many of these are asynchronous: they need no thread of their own.
+    ready_async: usize,
     pub(crate) results: Vec<ItemResult>,
-    pub(crate) active: Vec<Active>,
+    /// What runs, by the number of its thread or one of its own. Changed by `start`, `leave` and `end` alone.
+    active: BTreeMap<u64, Active>,
+    /// How many of these count against the concurrency, by class.
+    busy: BTreeMap<u32, usize>,
+    busy_in_all: usize,
+    /// The number of an item that somebody else runs.
+    elsewhere: HashMap<u32, u64>,
     pub(crate) tasks: VecDeque<Task>,
     pub(crate) unresolved: usize,
     /// Threads that can take something.
     pub(crate) workers: usize,
     /// Of these, how many wait for something to do.
     pub(crate) idle: usize,
-    pub(crate) next_worker: u64,
+    next_number: u64,
     /// When the supervisor wakes by itself.
     pub(crate) alarm: Option<Instant>,
     pub(crate) over: bool,
@@ -150,16 +185,18 @@ pub(crate) struct Line {
     pub(crate) order: Order,
     /// By item: its place in the sequence.
     place: Vec<u32>,
+    /// By item: whether its cleanup is asynchronous.
+    is_async: Vec<bool>,
     concurrency: usize,
 }
 
 impl Line {
-    pub(crate) fn new(order: Order, items: usize, concurrency: usize) -> Line {
-        let mut place = vec![0; items];
+    pub(crate) fn new(order: Order, is_async: Vec<bool>, concurrency: usize) -> Line {
+        let mut place = vec![0; is_async.len()];
         for (at, index) in order.sequence.iter().enumerate() {
             place[*index as usize] = at as u32;
         }
-        Line { order, place, concurrency: concurrency.max(1) }
+        Line { order, place, is_async, concurrency: concurrency.max(1) }
     }
 
     /// An item's place in the sequence.
@@ -186,13 +223,17 @@ impl State {
             behind: vec![NOBODY; line.order.steps.len()],
             chain: vec![Duration::ZERO; items],
             ready: BinaryHeap::new(),
+            ready_async: 0,
             results: vec![nothing; items],
-            active: Vec::new(),
+            active: BTreeMap::new(),
+            busy: BTreeMap::new(),
+            busy_in_all: 0,
+            elsewhere: HashMap::new(),
             tasks: VecDeque::new(),
             unresolved: items,
             workers: 0,
             idle: 0,
-            next_worker: 0,
+            next_number: 0,
             alarm: None,
             over: false,
             stopped: None,
@@ -224,6 +265,7 @@ impl State {
             if !line.order.steps.is_virtual(node) {
                 self.results[node as usize].waited_for = behind;
                 self.ready.push(Reverse((line.class(node), line.place[node as usize], node)));
+                self.ready_async += usize::from(line.is_async[node as usize]);
                 continue;
             }
             for follower in line.order.steps.followers(node) {
@@ -277,19 +319,13 @@ impl State {
             return None;
         }
         let Reverse((class, _, index)) = *self.ready.peek()?;
-        let running = self.active.iter().filter(|active| active.worker.is_some() && !active.left);
-        let mut count = 0;
-        for active in running {
-            count += 1;
-            // A class is not begun while one before it runs.
-            if active.index.is_some_and(|index| line.class(index) < class) {
-                return None;
-            }
-        }
-        if count >= line.concurrency {
+        // A class is not begun while one before it runs.
+        let earlier = self.busy.keys().next().is_some_and(|running| *running < class);
+        if earlier || self.busy_in_all >= line.concurrency {
             return None;
         }
         self.ready.pop();
+        self.ready_async -= usize::from(line.is_async[index as usize]);
         Some(Task::Clean(index))
     }
 
@@ -300,8 +336,12 @@ impl State {
 
     /// How many threads there is something to do for at once, at most.
     pub(crate) fn wanted(&self, line: &Line) -> usize {
-        let ready = if self.stopped.is_some() { 0 } else { self.ready.len().min(line.concurrency) };
-        ready.max(self.tasks.len().min(AT_ONCE.max(line.concurrency)))
+        let ready = match self.stopped {
+            Some(_) => 0,
+            // One thread launches all that are asynchronous.
+            None => self.ready.len() - self.ready_async + usize::from(self.ready_async > 0),
+        };
+        ready.min(line.concurrency).max(self.tasks.len().min(AT_ONCE.max(line.concurrency)))
     }
 
     /// How many threads there may be at once.
@@ -309,9 +349,71 @@ impl State {
         line.concurrency.max(self.tasks.len().min(AT_ONCE)).saturating_sub(self.workers)
     }
 
-    /// What this thread runs, unless it was given up.
-    pub(crate) fn active_of(&mut self, worker: u64) -> Option<usize> {
-        self.active.iter().position(|active| active.worker == Some(worker))
+    /// A number for a thread or for what runs without one.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    /// From now on this runs under this number.
+    pub(crate) fn start(&mut self, line: &Line, number: u64, active: Active) {
+        self.count(line, &active, true);
+        if let (Runner::Elsewhere, Some(index)) = (&active.runner, active.index) {
+            self.elsewhere.insert(index, number);
+        }
+        self.active.insert(number, active);
+    }
+
+    /// The run goes on without it.
+    pub(crate) fn leave(&mut self, line: &Line, number: u64) {
+        let Some(mut active) = self.active.remove(&number) else { return };
+        self.count(line, &active, false);
+        if matches!(active.runner, Runner::Thread) {
+            self.workers -= 1;
+        }
+        active.left = true;
+        self.active.insert(number, active);
+    }
+
+    /// It runs no more, or nobody watches it any more.
+    pub(crate) fn end(&mut self, line: &Line, number: u64) -> Option<Active> {
+        let active = self.active.remove(&number)?;
+        self.count(line, &active, false);
+        if let (Runner::Elsewhere, Some(index)) = (&active.runner, active.index) {
+            self.elsewhere.remove(&index);
+        }
+        Some(active)
+    }
+
+    fn count(&mut self, line: &Line, active: &Active, more: bool) {
+        if !active.counts() {
+            return;
+        }
+        let change = |count: usize| if more { count + 1 } else { count - 1 };
+        self.busy_in_all = change(self.busy_in_all);
+        let Some(class) = active.index.map(|index| line.class(index)) else { return };
+        let left = change(self.busy.remove(&class).unwrap_or(0));
+        if left > 0 {
+            self.busy.insert(class, left);
+        }
+    }
+
+    /// What runs under this number, unless it was given up.
+    pub(crate) fn active(&mut self, number: u64) -> Option<&mut Active> {
+        self.active.get_mut(&number)
+    }
+
+    pub(crate) fn actives(&self) -> impl Iterator<Item = &Active> {
+        self.active.values()
+    }
+
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.active.keys().copied().collect()
+    }
+
+    /// The number of an item that somebody else runs.
+    pub(crate) fn elsewhere(&self, index: u32) -> Option<u64> {
+        self.elsewhere.get(&index).copied()
     }
 
     pub(crate) fn has_waiting(&self, line: &Line) -> bool {
@@ -362,6 +464,7 @@ impl State {
             self.stopped = Some(reason.clone());
         }
         self.ready.clear();
+        self.ready_async = 0;
         for index in 0..self.results.len() as u32 {
             if self.results[index as usize].status == Status::Waiting && line.order.steps.is_part(index) {
                 self.skips.insert(index, reason.clone());

@@ -5,24 +5,32 @@
 //! A part of the deadline is kept for last resorts, where any of the chosen has one.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::after;
 use crate::error::CleanupErrorKind;
 use crate::events::ResourceEvent;
 use crate::id::ResourceId;
+use crate::registry::queue::Turn;
 use crate::registry::{Finished, registry};
 use crate::report::{ResourceOutcome, SkipReason};
 use crate::runtime::helper;
 use crate::teardown::run::{Run, outcome_of};
-use crate::teardown::state::{Overdue, Stage, State, Status, Task};
+use crate::teardown::state::{Overdue, Runner, Stage, State, Status, Task};
 use crate::work::{conclude, run_freed};
 
 impl Run {
     /// Returns when everything is over, or the deadline has come.
-    pub(super) fn supervise(self: &Arc<Self>) {
+    pub(super) fn supervise(self: &Arc<Self>, turn: &mut Option<Turn>) {
         let mut state = self.state();
         loop {
+            if turn.is_some() && self.options.is_cancelled() {
+                // What runs goes on, and is watched to its end; what has not started is somebody else's from now on.
+                state.stop(&self.line, SkipReason::DeadlinePassed);
+                drop(state);
+                *turn = None;
+                state = self.state();
+            }
             let now = Instant::now();
             self.keep_deadline(&mut state, now);
             if self.options.seal_at.is_some_and(|moment| now >= moment) {
@@ -50,7 +58,8 @@ impl Run {
             state = match state.alarm {
                 None => self.watch.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(alarm) => {
-                    let left = alarm.saturating_duration_since(Instant::now());
+                    // Not less: what is overdue but has not begun yet is looked at again shortly.
+                    let left = alarm.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
                     self.watch.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
@@ -74,15 +83,17 @@ impl Run {
             return;
         }
         state.stop(&self.line, SkipReason::DeadlinePassed);
-        let runs = |stage: &Stage| matches!(stage, Stage::Graceful { .. } | Stage::Foreign);
-        while let Some(at) = state.active.iter().position(|active| runs(&active.stage)) {
-            self.give_up(state, at, now);
+        for number in state.numbers() {
+            let stage = state.active(number).map(|active| &active.stage);
+            if matches!(stage, Some(Stage::Graceful { .. } | Stage::Foreign)) {
+                self.give_up(state, number, now);
+            }
         }
         if self.hard_end.is_none_or(|end| now < end) {
             return;
         }
-        while !state.active.is_empty() {
-            self.give_up(state, 0, now);
+        for number in state.numbers() {
+            self.give_up(state, number, now);
         }
         for task in std::mem::take(&mut state.tasks) {
             match task {
@@ -99,22 +110,19 @@ impl Run {
     fn look_after(&self, state: &mut State, now: Instant) -> Vec<u32> {
         let past = |moment: Option<Instant>| moment.is_some_and(|moment| now >= moment);
         let mut slow = Vec::new();
-        let mut at = 0;
-        while at < state.active.len() {
-            if past(state.active[at].limit) {
-                self.give_up(state, at, now);
+        for number in state.numbers() {
+            let Some(active) = state.active(number) else { continue };
+            if active.is_due(now) {
+                self.give_up(state, number, now);
                 continue;
-            }
-            let active = &mut state.active[at];
-            if past(active.patience) && !active.left {
-                active.left = true;
-                state.workers -= usize::from(active.worker.is_some());
             }
             if past(active.notice) {
                 active.notice = after(now, self.node.config.slow_after);
                 slow.extend(active.index);
             }
-            at += 1;
+            if past(active.patience) && !active.left {
+                state.leave(&self.line, number);
+            }
         }
         slow
     }
@@ -127,10 +135,11 @@ impl Run {
         }
     }
 
-    /// Leaves what runs with its thread, for good.
-    fn give_up(&self, state: &mut State, at: usize, now: Instant) {
-        let active = state.active.swap_remove(at);
-        if active.worker.is_some() && !active.left {
+    /// Leaves what runs with its thread, for good; cancels what runs without one.
+    fn give_up(&self, state: &mut State, number: u64, now: Instant) {
+        let Some(active) = state.end(&self.line, number) else { return };
+        let on_thread = matches!(active.runner, Runner::Thread);
+        if on_thread && !active.left {
             state.workers -= 1;
         }
         let Some(index) = active.index else { return };
@@ -139,9 +148,17 @@ impl Run {
         let times = (started.duration_since(self.start), elapsed);
         // What it was allowed: its own limit, or what the deadline left of that.
         let kind = CleanupErrorKind::TimedOut(self.item(index).limit.min(elapsed));
+        if self.options.blocks_runtime && !on_thread {
+            state.notes.insert(
+                index,
+                String::from(
+                    "the teardown blocked a thread of an asynchronous runtime, which this may have needed: use `run_async` there",
+                ),
+            );
+        }
         match active.stage {
             Stage::Graceful { ended, last_resort } => {
-                let left_with = active.worker;
+                let left_with = on_thread.then_some(number);
                 let overdue =
                     Overdue { index, ended, kind, started, elapsed, last_resort, left_with, overtaken };
                 state.tasks.push_back(Task::Force(Box::new(overdue)));
@@ -185,8 +202,8 @@ impl Run {
     /// Lets what stands behind a cleanup that was left running go on, once it has waited long enough alone.
     fn overtake(&self, state: &mut State, now: Instant) {
         let Some(end) = self.soft_end else { return };
-        let busy = state.has_work() || state.active.iter().any(|active| !active.left);
-        if busy || state.active.is_empty() || !state.has_waiting(&self.line) {
+        let busy = state.has_work() || state.actives().any(|active| !active.left);
+        if busy || state.actives().next().is_none() || !state.has_waiting(&self.line) {
             state.grace = None;
             return;
         }
@@ -195,8 +212,8 @@ impl Run {
             return;
         }
         state.grace = None;
-        for at in 0..state.active.len() {
-            let active = &mut state.active[at];
+        for number in state.numbers() {
+            let Some(active) = state.active(number) else { continue };
             let Some(index) = active.index.filter(|_| !active.overtaken) else { continue };
             active.overtaken = true;
             state.overtaken.insert(self.item(index).id);
@@ -212,8 +229,7 @@ impl Run {
         }
         let wanted = state.wanted(&self.line).saturating_sub(state.idle);
         for _ in 0..wanted.min(state.room(&self.line)) {
-            let worker = state.next_worker;
-            state.next_worker += 1;
+            let worker = state.number();
             let run = self.clone();
             match helper("castoff-teardown", move || run.work(worker)) {
                 Ok(()) => state.workers += 1,
@@ -231,11 +247,11 @@ impl Run {
             .into_iter()
             .flatten()
             .filter(|end| *end > now);
-        let actives = state.active.iter().filter_map(|active| active.alarm());
+        let actives = state.actives().filter_map(|active| active.alarm());
         ends.chain(actives).chain(state.grace).min()
     }
 }
 
 fn is_over(state: &State) -> bool {
-    state.unresolved == 0 && state.tasks.is_empty() && state.active.is_empty()
+    state.unresolved == 0 && state.tasks.is_empty() && state.actives().next().is_none()
 }

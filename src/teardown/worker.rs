@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 use crate::cleanup::{CleanupContext, Work};
 use crate::clock::after;
 use crate::error::CleanupErrorKind;
-use crate::events::contain;
 use crate::id::ResourceId;
 use crate::registry::entry::Entry;
 use crate::registry::{Claim, Ended, Finished, Job, registry};
 use crate::report::ResourceOutcome;
 use crate::teardown::run::{Run, outcome_of};
-use crate::teardown::state::{Active, Overdue, Stage, State, Status, Task};
+use crate::teardown::state::{Active, Overdue, Runner, Stage, State, Status, Task};
+use crate::unwind::contain;
 use crate::work::{conclude, perform, run_freed, run_freed_but, tell_late};
 
 /// How long telling of an end may take before the run goes on without.
 const TELLING: Duration = Duration::from_secs(1);
 
 /// The run's state, or nothing where the run has given this thread up: then it ends.
-type Held<'a> = Option<MutexGuard<'a, State>>;
+pub(super) type Held<'a> = Option<MutexGuard<'a, State>>;
 
 impl Run {
     /// Works until the run is over, or has given this thread up.
@@ -60,7 +60,7 @@ impl Run {
         state.workers -= 1;
     }
 
-    fn take_on<'a>(&'a self, state: MutexGuard<'a, State>, worker: u64, task: Task) -> Held<'a> {
+    fn take_on<'a>(self: &'a Arc<Self>, state: MutexGuard<'a, State>, worker: u64, task: Task) -> Held<'a> {
         match task {
             Task::Clean(index) => self.clean(state, worker, index),
             Task::Force(overdue) => self.force(state, worker, overdue),
@@ -68,10 +68,16 @@ impl Run {
         }
     }
 
-    fn watched(&self, worker: Option<u64>, index: Option<u32>, limit: Duration, stage: Stage) -> Active {
+    pub(super) fn watched(
+        &self,
+        runner: Runner,
+        index: Option<u32>,
+        limit: Duration,
+        stage: Stage,
+    ) -> Active {
         let now = Instant::now();
         Active {
-            worker,
+            runner,
             index,
             started: now,
             limit: after(now, limit),
@@ -84,14 +90,14 @@ impl Run {
     }
 
     /// From now on the supervisor watches it.
-    fn begin(&self, state: &mut State, active: Active) {
+    pub(super) fn begin(&self, state: &mut State, number: u64, active: Active) {
         if active.alarm().is_some_and(|alarm| state.alarm.is_none_or(|set| alarm < set)) {
             self.watch.notify_one();
         }
-        state.active.push(active);
+        state.start(&self.line, number, active);
     }
 
-    fn clean<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, index: u32) -> Held<'a> {
+    fn clean<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>, worker: u64, index: u32) -> Held<'a> {
         let item = self.item(index);
         let claim = {
             let overtaken = &state.overtaken;
@@ -99,6 +105,8 @@ impl Run {
         };
         state.results[index as usize].status = Status::Started;
         match claim {
+            #[cfg(feature = "tokio")]
+            Claim::Job(job) if job.work.is_async() => self.launch(state, worker, index, job),
             Claim::Job(job) => self.run_job(state, worker, index, job),
             Claim::Behind(by) if self.waits_for(&state, &by) => {
                 let dependents: Vec<u32> = by.iter().filter_map(|id| self.index_of(*id)).collect();
@@ -112,20 +120,23 @@ impl Run {
             }
             // Its end is heard of, or will be.
             Claim::Busy | Claim::Gone => {
-                let active = self.watched(None, Some(index), item.limit, Stage::Foreign);
+                let active = self.watched(Runner::Elsewhere, Some(index), item.limit, Stage::Foreign);
                 match self.inbox.read(item.id) {
                     Some(ending) => {
                         let times = (active.started.duration_since(self.start), Duration::ZERO);
                         self.take_over(&mut state, index, &ending, times, false);
                     }
-                    None => self.begin(&mut state, active),
+                    None => {
+                        let number = state.number();
+                        self.begin(&mut state, number, active);
+                    }
                 }
                 Some(self.went_on(state))
             }
         }
     }
 
-    fn run_job<'a>(
+    pub(super) fn run_job<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         worker: u64,
@@ -135,17 +146,18 @@ impl Run {
         let item = self.item(index);
         let ended = job.ended().timed();
         let stage = Stage::Graceful { ended, last_resort: job.last_resort };
-        let active = self.watched(Some(worker), Some(index), item.limit, stage);
+        let active = self.watched(Runner::Thread, Some(index), item.limit, stage);
         let (started, limit) = (active.started, active.limit);
-        self.begin(&mut state, active);
+        self.begin(&mut state, worker, active);
         drop(state);
         let deadline = earlier(limit, self.soft_end);
         let result = perform(item.id, job.work, &CleanupContext { reason: self.options.reason, deadline });
         let elapsed = started.elapsed();
 
         let mut state = self.state();
-        let Some(at) = state.active_of(worker) else { return self.came_late(state, worker, index, elapsed) };
-        let active = &mut state.active[at];
+        let Some(active) = state.active(worker) else {
+            return self.came_late(state, worker, index, elapsed);
+        };
         let last_resort = match &mut active.stage {
             Stage::Graceful { last_resort, .. } => last_resort.take(),
             _ => None,
@@ -163,9 +175,9 @@ impl Run {
                     left_with: None,
                     overtaken,
                 };
-                self.run_force(state, worker, at, Box::new(overdue), force)
+                self.run_force(state, worker, Box::new(overdue), force)
             }
-            (result, unused) => self.finish(state, worker, at, (result, ended, elapsed), unused),
+            (result, unused) => self.finish(state, worker, (result, ended, elapsed), unused),
         }
     }
 
@@ -174,34 +186,33 @@ impl Run {
         &'a self,
         mut state: MutexGuard<'a, State>,
         worker: u64,
-        at: usize,
         overdue: Box<Overdue>,
         force: Work,
     ) -> Held<'a> {
         let (index, ended, elapsed) = (overdue.index, overdue.ended, overdue.elapsed);
         let now = Instant::now();
         let item = self.item(index);
-        let active = &mut state.active[at];
-        active.limit = earlier(after(now, item.limit), self.hard_end);
+        let limit = earlier(after(now, item.limit), self.hard_end);
+        let active = state.active(worker)?;
+        active.limit = limit;
         active.stage = Stage::Forced(overdue);
-        let limit = active.limit;
         drop(state);
         let context = CleanupContext { reason: self.options.reason, deadline: limit };
         let forced = perform(item.id, force, &context);
 
         let mut state = self.state();
         // Its end has been recorded meanwhile; an end of the last resort alone is no news.
-        let at = state.active_of(worker)?;
+        let active = state.active(worker)?;
+        let kind = match std::mem::replace(&mut active.stage, Stage::Foreign) {
+            Stage::Forced(overdue) => overdue.kind,
+            _ => CleanupErrorKind::Cancelled,
+        };
         let note = match forced {
             Ok(()) => String::from("the last resort was needed, and worked"),
             Err(kind) => format!("the last resort {kind}"),
         };
         state.notes.insert(index, note);
-        let kind = match std::mem::replace(&mut state.active[at].stage, Stage::Foreign) {
-            Stage::Forced(overdue) => overdue.kind,
-            _ => CleanupErrorKind::Cancelled,
-        };
-        self.finish(state, worker, at, (Err(kind), ended, elapsed), None)
+        self.finish(state, worker, (Err(kind), ended, elapsed), None)
     }
 
     /// Something that was given up: its last resort if it has one, and its end.
@@ -213,37 +224,34 @@ impl Run {
     ) -> Held<'a> {
         let index = overdue.index;
         let mut active =
-            self.watched(Some(worker), Some(index), self.item(index).limit.max(TELLING), Stage::Foreign);
+            self.watched(Runner::Thread, Some(index), self.item(index).limit.max(TELLING), Stage::Foreign);
         (active.started, active.overtaken, active.patience) = (overdue.started, overdue.overtaken, None);
         active.limit = earlier(active.limit, self.hard_end);
         let last_resort = overdue.last_resort.take();
         let (left_with, result) =
             (overdue.left_with, (Err(overdue.kind.clone()), overdue.ended, overdue.elapsed));
-        active.stage = Stage::Forced(overdue);
-        self.begin(&mut state, active);
-        let at = state.active.len() - 1;
         match last_resort {
             Some(force) => {
-                let Stage::Forced(overdue) = std::mem::replace(&mut state.active[at].stage, Stage::Foreign)
-                else {
-                    return Some(state);
-                };
-                self.run_force(state, worker, at, overdue, force)
+                self.begin(&mut state, worker, active);
+                self.run_force(state, worker, overdue, force)
             }
-            None => self.finish_left(state, worker, at, result, left_with),
+            None => {
+                active.stage = Stage::Forced(overdue);
+                self.begin(&mut state, worker, active);
+                self.finish_left(state, worker, result, left_with)
+            }
         }
     }
 
-    fn finish<'a>(
+    pub(super) fn finish<'a>(
         &'a self,
         state: MutexGuard<'a, State>,
-        worker: u64,
-        at: usize,
+        number: u64,
         result: Outcome,
         unused: Option<Work>,
     ) -> Held<'a> {
         let left_with = None;
-        let state = self.finish_left(state, worker, at, result, left_with)?;
+        let state = self.finish_left(state, number, result, left_with)?;
         if unused.is_some() {
             drop(state);
             contain(move || drop(unused));
@@ -257,13 +265,12 @@ impl Run {
     fn finish_left<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        worker: u64,
-        at: usize,
+        number: u64,
         (result, ended, elapsed): Outcome,
         left_with: Option<u64>,
     ) -> Held<'a> {
         let outcome = result.as_ref().err().map_or(ResourceOutcome::Cleaned, outcome_of);
-        let active = &mut state.active[at];
+        let active = state.active(number)?;
         // Known to the run before anything can hold this thread up.
         let news = active.index.zip(result.as_ref().err());
         let error = news.map(|(index, kind)| Box::new(self.error(index, kind.clone(), elapsed)));
@@ -279,24 +286,25 @@ impl Run {
         let outside: Vec<ResourceId> = freed.into_iter().filter(|id| self.index_of(*id).is_none()).collect();
 
         let mut state = self.state();
-        let Some(at) = state.active_of(worker) else {
+        let Some(active) = state.end(&self.line, number) else {
             // Telling took so long that the run went on: it knows the outcome, but not what this set free.
             drop(state);
             run_freed(outside);
             return None;
         };
-        let active = state.active.swap_remove(at);
         let Some(index) = active.index else { return Some(state) };
+        let (started, overtaken) = (active.started, active.overtaken);
+        let was_left = active.left && matches!(active.runner, Runner::Thread);
         if let Stage::Told { error: Some(error), .. } = active.stage {
             state.errors.insert(index, *error);
         }
         if !outside.is_empty() {
             state.tasks.push_back(Task::Free(outside));
         }
-        let times = (active.started.duration_since(self.start), elapsed);
-        state.resolve(&self.line, index, Status::Over(outcome), times, active.overtaken);
+        let times = (started.duration_since(self.start), elapsed);
+        state.resolve(&self.line, index, Status::Over(outcome), times, overtaken);
         self.stop_if_failed(&mut state, Status::Over(outcome));
-        self.rejoin(&mut state, active.left)?;
+        self.rejoin(&mut state, was_left)?;
         Some(self.went_on(state))
     }
 
@@ -316,14 +324,13 @@ impl Run {
         let own = |entry: &Entry| entry.timeout().unwrap_or_else(|| entry.category.default_timeout());
         let limits = ids.iter().filter_map(|id| registry().live(*id, own));
         let limit = limits.fold(TELLING, Duration::saturating_add);
-        let active = self.watched(Some(worker), None, limit, Stage::Foreign);
-        self.begin(&mut state, active);
+        let active = self.watched(Runner::Thread, None, limit, Stage::Foreign);
+        self.begin(&mut state, worker, active);
         drop(state);
         // What these set free in their turn may be the run's own, and has its place in the order.
         run_freed_but(ids, |id| self.will_clean(id));
         let mut state = self.state();
-        let at = state.active_of(worker)?;
-        let active = state.active.swap_remove(at);
+        let active = state.end(&self.line, worker)?;
         self.rejoin(&mut state, active.left)?;
         Some(self.went_on(state))
     }
@@ -342,7 +349,7 @@ impl Run {
     }
 
     /// Something was resolved: others may have something to do now.
-    fn went_on<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    pub(super) fn went_on<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         if state.idle > 0 && state.has_work() {
             self.work.notify_all();
         }
@@ -373,6 +380,6 @@ impl Run {
 /// How a cleanup went, whose it was, and how long it took.
 type Outcome = (Result<(), CleanupErrorKind>, Ended, Duration);
 
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
 }

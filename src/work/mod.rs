@@ -1,40 +1,39 @@
 //! Runs one cleanup: caught, timed, given up when it is overdue, told, and followed by what it set free.
 
-use std::any::Any;
+#[cfg(feature = "tokio")]
+mod handover;
+
+#[cfg(feature = "tokio")]
+pub(crate) use self::handover::run_away;
+
 use std::collections::BinaryHeap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::cleanup::{CleanupContext, CleanupReason, Work};
+use crate::cleanup::{CleanupContext, CleanupReason, Course, Work};
 use crate::clock::after;
 use crate::error::{CleanupError, CleanupErrorKind};
-use crate::events::{ResourceEvent, contain};
+use crate::events::ResourceEvent;
 use crate::id::{Label, ResourceId};
+use crate::registry::entry::{Draft, Kept};
 use crate::registry::tree::Node;
 use crate::registry::{Ended, Finished, Job, registry};
 use crate::runtime::{Inside, helper};
+#[cfg(feature = "tokio")]
+use crate::runtime::{board, drive_here, is_async_context};
+use crate::unwind::{caught, contain};
 
 /// Runs a step of a cleanup on this thread. Its panic is an error like others.
 #[inline]
 pub(crate) fn perform(id: ResourceId, work: Work, context: &CleanupContext) -> Result<(), CleanupErrorKind> {
     let _inside = Inside::enter(id);
-    match catch_unwind(AssertUnwindSafe(|| work(context))) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(cause)) => Err(CleanupErrorKind::Failed(Arc::from(cause))),
-        Err(payload) => Err(CleanupErrorKind::Panicked(message(payload))),
+    match caught(|| work.begin(context)) {
+        Ok(Course::Done(Ok(()))) => Ok(()),
+        Ok(Course::Done(Err(cause))) => Err(CleanupErrorKind::Failed(Arc::from(cause))),
+        #[cfg(feature = "tokio")]
+        Ok(Course::Future(future)) => drive_here(future, context.deadline),
+        Err(message) => Err(CleanupErrorKind::Panicked(message)),
     }
-}
-
-/// What a panic said. The payload is foreign: its drop may panic too.
-fn message(payload: Box<dyn Any + Send>) -> String {
-    let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => String::from(*text),
-        (_, Some(text)) => text.clone(),
-        _ => String::from("a panic without a message"),
-    };
-    contain(move || drop(payload));
-    text
 }
 
 /// Runs a claimed cleanup here and now, within the resource's own timeout if it has one, and all that follows.
@@ -42,6 +41,26 @@ pub(crate) fn run_here(job: Job, reason: CleanupReason) -> Result<(), CleanupErr
     let (outcome, freed) = run_one(job, reason);
     run_freed(freed);
     outcome
+}
+
+/// Runs the cleanup of a dropped guard, and gives its value back for dropping. An asynchronous one is handed over
+/// where the calling thread must not wait; its value goes with it.
+pub(crate) fn run_dropped(job: Job, kept: Kept, reason: CleanupReason) -> Option<Kept> {
+    let mut kept = Some(kept);
+    run_freed(end_dropped(job, &mut kept, reason));
+    kept
+}
+
+#[cfg_attr(not(feature = "tokio"), allow(unused_variables))] // what is handed over is asynchronous
+fn end_dropped(job: Job, kept: &mut Option<Kept>, reason: CleanupReason) -> Vec<ResourceId> {
+    #[cfg(feature = "tokio")]
+    if job.work.is_async() && is_async_context() {
+        handover::hand_over(job, kept.take(), reason, None);
+        return Vec::new();
+    }
+    let (outcome, freed) = run_one(job, reason);
+    forget_outcome(outcome);
+    freed
 }
 
 /// The fast way of [`run_here`], for what has nothing of its own but a cleanup.
@@ -73,8 +92,7 @@ pub(crate) fn run_freed_but(freed: Vec<ResourceId>, is_taken: impl Fn(ResourceId
     let mut ready: BinaryHeap<_> = freed.into_iter().filter_map(due).collect();
     while let Some((_, id)) = ready.pop() {
         let Some(job) = registry().claim_deferred(id) else { continue };
-        let (outcome, freed) = run_one(job, CleanupReason::Dropped);
-        forget_outcome(outcome);
+        let freed = end_dropped(job, &mut None, CleanupReason::Dropped);
         ready.extend(freed.into_iter().filter_map(due));
     }
 }
@@ -94,18 +112,29 @@ fn run_steps(
     timeout: Option<Duration>,
     reason: CleanupReason,
 ) -> Result<(), CleanupErrorKind> {
-    let result = run_within(id, graceful, timeout, reason);
+    force(id, run_within(id, graceful, timeout, reason), last_resort, timeout, reason)
+}
+
+/// Runs the last resort if the graceful step did not do. The outcome stays that of the graceful step: a failure of
+/// the last resort is the smaller news.
+fn force(
+    id: ResourceId,
+    result: Result<(), CleanupErrorKind>,
+    last_resort: Option<Work>,
+    timeout: Option<Duration>,
+    reason: CleanupReason,
+) -> Result<(), CleanupErrorKind> {
     if let Some(force) = last_resort {
         match &result {
             Ok(()) => drop(contain(move || drop(force))),
-            // Its own failure is the smaller news: the outcome tells the graceful step.
             Err(_) => forget_outcome(run_within(id, force, timeout, reason)),
         }
     }
     result
 }
 
-/// With a limit the step runs on a helper thread, which is left behind when the limit has passed.
+/// With a limit the step runs on a helper thread, which is left behind when the limit has passed. An asynchronous
+/// one runs on castoff's runtime in any case.
 fn run_within(
     id: ResourceId,
     work: Work,
@@ -113,10 +142,13 @@ fn run_within(
     reason: CleanupReason,
 ) -> Result<(), CleanupErrorKind> {
     let start = Instant::now();
-    let Some((limit, deadline)) = timeout.and_then(|limit| Some((limit, after(start, limit)?))) else {
-        return perform(id, work, &CleanupContext { reason, deadline: None });
-    };
-    let context = CleanupContext { reason, deadline: Some(deadline) };
+    let limit = timeout.and_then(|limit| Some((limit, after(start, limit)?)));
+    let context = CleanupContext { reason, deadline: limit.map(|(_, deadline)| deadline) };
+    #[cfg(feature = "tokio")]
+    if work.is_async() {
+        return fly_within(id, work, limit, start, context);
+    }
+    let Some((limit, deadline)) = limit else { return perform(id, work, &context) };
     let bench = Arc::new(Bench { step: Mutex::new(Step::Waiting(work)), changed: Condvar::new() });
     let there = bench.clone();
     let run = move || there.run(id, start, &context);
@@ -127,7 +159,33 @@ fn run_within(
             None => Ok(()),
         };
     }
-    bench.wait(deadline).unwrap_or(Err(CleanupErrorKind::TimedOut(limit)))
+    let is_due = |step: &Step| !matches!(step, Step::Waiting(_)) && Instant::now() >= deadline;
+    bench.wait(Some(deadline), is_due).unwrap_or(Err(CleanupErrorKind::TimedOut(limit)))
+}
+
+#[cfg(feature = "tokio")]
+fn fly_within(
+    id: ResourceId,
+    work: Work,
+    limit: Option<(Duration, Instant)>,
+    start: Instant,
+    context: CleanupContext,
+) -> Result<(), CleanupErrorKind> {
+    let Ok(ticket) = board() else { return perform(id, work, &context) };
+    let bench = Arc::new(Bench { step: Mutex::new(Step::Running), changed: Condvar::new() });
+    let there = bench.clone();
+    let known = known(id);
+    // Dropped when this returns: what has not ended by then is cancelled.
+    let flight = ticket.launch(id, work, context, move |result| there.end(id, known, start, result));
+    let deadline = limit.map(|(_, deadline)| deadline);
+    let given_up = limit.map_or(CleanupErrorKind::Cancelled, |(limit, _)| CleanupErrorKind::TimedOut(limit));
+    let is_due = |_: &Step| deadline.is_some_and(|deadline| flight.is_due(deadline));
+    bench.wait(deadline, is_due).unwrap_or(Err(given_up))
+}
+
+/// Whom to tell of a late end. Asked before the step: afterwards an overdue resource is no longer known.
+fn known(id: ResourceId) -> Option<(Arc<Node>, Label)> {
+    registry().node_of(id).zip(registry().label_of(id))
 }
 
 /// Where a step is handed to a helper thread, and its result back.
@@ -157,21 +215,40 @@ impl Bench {
     }
 
     fn run(&self, id: ResourceId, start: Instant, context: &CleanupContext) {
-        // Asked before the step: afterwards an overdue resource is no longer known.
-        let known = registry().node_of(id).zip(registry().label_of(id));
+        let known = known(id);
         let Some(work) = self.take() else { return };
-        let result = perform(id, work, context);
-        let left = {
+        self.end(id, known, start, perform(id, work, context));
+    }
+
+    fn end(
+        &self,
+        id: ResourceId,
+        known: Option<(Arc<Node>, Label)>,
+        start: Instant,
+        result: Result<(), CleanupErrorKind>,
+    ) {
+        // What was cancelled because nobody waits any more has not ended late, but not at all.
+        let ended = !matches!(result, Err(CleanupErrorKind::Cancelled));
+        let before = {
             let mut step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
-            matches!(std::mem::replace(&mut *step, Step::Done(result)), Step::Left)
+            std::mem::replace(&mut *step, Step::Done(result))
         };
         self.changed.notify_all();
-        if left && let Some((node, label)) = known {
+        if ended
+            && matches!(before, Step::Left)
+            && let Some((node, label)) = known
+        {
             tell_late(&node, id, label, start.elapsed());
         }
     }
 
-    fn wait(&self, deadline: Instant) -> Option<Result<(), CleanupErrorKind>> {
+    /// The result, or `None` when it is due first. A step that nobody has begun yet is given the time to begin:
+    /// even a limit of zero starts it.
+    fn wait(
+        &self,
+        deadline: Option<Instant>,
+        is_due: impl Fn(&Step) -> bool,
+    ) -> Option<Result<(), CleanupErrorKind>> {
         let mut step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match std::mem::replace(&mut *step, Step::Running) {
@@ -179,13 +256,15 @@ impl Bench {
                 Step::Waiting(work) => *step = Step::Waiting(work),
                 Step::Running | Step::Left => {}
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() && !matches!(*step, Step::Waiting(_)) {
+            let Some(deadline) = deadline else {
+                step = self.changed.wait(step).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            if is_due(&step) {
                 *step = Step::Left;
                 return None;
             }
-            // A step that no thread has begun yet is given the time to begin: even a limit of zero starts it.
-            let left = if left.is_zero() { Duration::from_millis(1) } else { left };
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             step = self.changed.wait_timeout(step, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -223,12 +302,18 @@ pub(crate) fn conclude_release(id: ResourceId, mut finished: Finished) {
     run_freed(conclude(id, finished));
 }
 
-/// A registration that was refused behaves as a guard dropped at once: its cleanup runs here.
-pub(crate) fn run_refused(
-    work: Work,
-    last_resort: Option<Work>,
-    timeout: Option<Duration>,
-    reason: CleanupReason,
-) {
+/// A registration that was refused behaves as a guard dropped at once: its cleanup runs here, or is handed over.
+#[cfg_attr(not(feature = "tokio"), allow(unused_variables))] // what is handed over is counted in its manager
+pub(crate) fn run_refused(node: &Arc<Node>, draft: Draft, reason: CleanupReason) {
+    let Some(work) = draft.work else { return };
+    let (last_resort, mut timeout) =
+        draft.extra.map_or((None, None), |extra| (extra.last_resort, extra.timeout));
+    if work.is_async() {
+        timeout.get_or_insert_with(|| draft.category.default_timeout());
+    }
+    #[cfg(feature = "tokio")]
+    if work.is_async() && is_async_context() {
+        return handover::hand_over_refused(node, work, last_resort, timeout, reason);
+    }
     forget_outcome(run_steps(ResourceId::NONE, work, last_resort, timeout, reason));
 }

@@ -1,13 +1,25 @@
 //! castoff's own threads, and what a thread is inside of.
 //!
 //! A helper thread runs what may have to be left behind: teardowns, and cleanups with a timeout of their own. It
-//! is inside of whatever the thread that asked for it was inside of.
+//! is inside of whatever the thread that asked for it was inside of. Asynchronous cleanups are polled by threads of
+//! another kind (`reactor`), which start with the first of them and end when there are none.
+
+#[cfg(feature = "tokio")]
+mod flight;
+#[cfg(feature = "tokio")]
+mod reactor;
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::thread;
 
+#[cfg(feature = "tokio")]
+pub(crate) use self::flight::{Flight, drive_here};
+#[cfg(feature = "tokio")]
+pub(crate) use self::reactor::board;
 use crate::id::ResourceId;
+#[cfg(feature = "tokio")]
+use crate::sync::Lock;
 
 thread_local! {
     /// The resource whose cleanup this thread is running; zero for none.
@@ -51,6 +63,41 @@ impl Drop for Inside {
         if self.outer != ResourceId::NONE {
             OUTER.try_with(|stack| stack.borrow_mut().pop()).unwrap_or(None);
         }
+    }
+}
+
+/// Runs a poll of an asynchronous cleanup inside of what this was when it was handed over.
+#[cfg(feature = "tokio")]
+fn within<R>(stack: &mut Vec<ResourceId>, id: ResourceId, poll: impl FnOnce() -> R) -> R {
+    let swap = |stack: &mut Vec<ResourceId>| {
+        OUTER.try_with(|outer| std::mem::swap(&mut *outer.borrow_mut(), stack)).unwrap_or(());
+    };
+    let mut inside = scopeguard::guard(stack, |stack| {
+        INNERMOST.set(ResourceId::NONE);
+        swap(stack);
+    });
+    swap(&mut inside);
+    INNERMOST.set(id);
+    poll()
+}
+
+/// Whether the calling thread is one of an asynchronous runtime, which must not be blocked.
+pub(crate) fn is_async_context() -> bool {
+    #[cfg(feature = "tokio")]
+    return tokio::runtime::Handle::try_current().is_ok();
+    #[cfg(not(feature = "tokio"))]
+    return false;
+}
+
+/// Runs something on a helper thread; on the calling one where no other can be had.
+#[cfg(feature = "tokio")]
+pub(crate) fn elsewhere(name: &str, run: impl FnOnce() + Send + 'static) {
+    let work = std::sync::Arc::new(Lock::new(Some(run)));
+    let there = work.clone();
+    let take = move || there.lock().take();
+    if helper(name, move || take().into_iter().for_each(|run| run())).is_err() {
+        let run = work.lock().take();
+        run.into_iter().for_each(|run| run());
     }
 }
 

@@ -1,6 +1,9 @@
 //! The front door: [`ResourceManager`] hands every call to the room that does it.
 
-use std::cell::RefCell;
+#[cfg(feature = "tokio")]
+mod asynchronous;
+mod scope;
+
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use once_cell::sync::OnceCell;
 use crate::cleanup::{CleanupReason, Outcome, work};
 use crate::config::ManagerConfig;
 use crate::error::{AlreadyInitialized, DependencyError, RegisterError, UnregisterError};
-use crate::events::{ResourceEvent, Subscription, contain};
+use crate::events::{ResourceEvent, Subscription};
 use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
 use crate::leak::{self, ResourceLeak};
@@ -65,11 +68,6 @@ impl Drop for Handle {
 }
 
 static GLOBAL: OnceCell<ResourceManager> = OnceCell::new();
-
-thread_local! {
-    /// The managers of the scopes that this thread is in, the innermost last.
-    static CURRENT: RefCell<Vec<ResourceManager>> = const { RefCell::new(Vec::new()) };
-}
 
 impl ResourceManager {
     fn make(
@@ -147,25 +145,6 @@ impl ResourceManager {
         ResourceManager::make(name.into(), Location::caller(), config, Some(parent))
     }
 
-    /// The manager of the scope that this thread is in, else the global one.
-    ///
-    /// # Examples
-    /// ```
-    /// use castoff::ResourceManager;
-    /// let manager = ResourceManager::new("requests");
-    /// manager.scope("request 7", |_| {
-    ///     let guard = ResourceManager::current().guard("buffer", || ());
-    ///     assert_eq!(manager.resource_count(), 1);
-    ///     drop(guard);
-    /// }).1.into_result()?;
-    /// # Ok::<(), castoff::TeardownError>(())
-    /// ```
-    #[track_caller]
-    pub fn current() -> ResourceManager {
-        let innermost = CURRENT.try_with(|scopes| scopes.borrow().last().cloned());
-        innermost.ok().flatten().unwrap_or_else(|| ResourceManager::global().clone())
-    }
-
     /// A manager in no tree but its own: the global one neither sees it nor tears it down. For tests of what is
     /// built on castoff.
     #[track_caller]
@@ -185,37 +164,12 @@ impl ResourceManager {
     /// ```
     #[track_caller]
     pub fn child(&self, name: impl Into<Label>) -> ResourceManager {
-        let config = self.node().config.for_child();
-        ResourceManager::make(name.into(), Location::caller(), config, Some(self.node().clone()))
+        self.child_at(name.into(), Location::caller())
     }
 
-    /// Runs `body` with a child manager, which is shut down at its end, also when the body panics. What registers
-    /// through [`current`](Self::current) on this thread meanwhile belongs to it.
-    ///
-    /// # Panics
-    /// When the body does, after the teardown.
-    ///
-    /// # Examples
-    /// ```
-    /// let manager = castoff::ResourceManager::new("jobs");
-    /// let (sum, report) = manager.scope("job 1", |job| {
-    ///     std::mem::forget(job.guard("scratch", || ()));
-    ///     1 + 1
-    /// });
-    /// assert_eq!((sum, report.cleaned()), (2, 1));
-    /// ```
-    #[track_caller]
-    pub fn scope<R>(
-        &self,
-        name: impl Into<Label>,
-        body: impl FnOnce(&ResourceManager) -> R,
-    ) -> (R, TeardownReport) {
-        let manager = self.child(name);
-        let entered = scopeguard::guard(Scope::enter(manager.clone()), |scope| {
-            contain(|| drop(scope.end()));
-        });
-        let result = body(&manager);
-        (result, scopeguard::ScopeGuard::into_inner(entered).end())
+    fn child_at(&self, name: Label, site: &'static Location<'static>) -> ResourceManager {
+        let config = self.node().config.for_child();
+        ResourceManager::make(name, site, config, Some(self.node().clone()))
     }
 
     /// Registers a cleanup, which runs when the guard is dropped, or a teardown comes first. Never refused: an
@@ -444,25 +398,6 @@ impl ResourceManager {
     /// ```
     pub fn shutdown(&self) -> TeardownReport {
         shutdown(self.node(), CleanupReason::Teardown)
-    }
-}
-
-/// A scope that its thread is in.
-struct Scope {
-    manager: ResourceManager,
-}
-
-impl Scope {
-    fn enter(manager: ResourceManager) -> Scope {
-        CURRENT.try_with(|scopes| scopes.borrow_mut().push(manager.clone())).unwrap_or(());
-        Scope { manager }
-    }
-
-    fn end(self) -> TeardownReport {
-        let left = CURRENT.try_with(|scopes| scopes.borrow_mut().pop());
-        let report = shutdown(self.manager.node(), CleanupReason::ScopeEnded);
-        drop(left);
-        report
     }
 }
 
