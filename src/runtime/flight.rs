@@ -29,8 +29,8 @@ const TO_BEGIN: Duration = Duration::from_secs(1);
 
 impl Flight {
     /// Whether its time is over. Even a limit of zero gives it the time to begin.
-    pub(crate) fn is_due(&self, limit: Instant) -> bool {
-        let past = Instant::now().checked_duration_since(limit);
+    pub(crate) fn is_due(&self, limit: Instant, now: Instant) -> bool {
+        let past = now.checked_duration_since(limit);
         past.is_some_and(|past| self.begun.load(Acquire) || past >= TO_BEGIN)
     }
 

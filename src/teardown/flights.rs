@@ -35,7 +35,7 @@ impl Run {
         let landed = move |result| run.landed(number, index, started, result);
         active.runner = Runner::Flight(ticket.launch(item.id, job.work, context, landed));
         self.begin(&mut state, number, active);
-        Some(self.went_on(state))
+        Some(state)
     }
 
     fn landed(
@@ -66,10 +66,25 @@ impl Run {
                 let overdue =
                     Overdue { index, ended, kind, started, elapsed, last_resort, left_with, overtaken };
                 state.tasks.push_back(Task::Force(Box::new(overdue)));
-                Some(self.went_on(state))
+                Some(state)
             }
             (result, unused) => self.finish(state, number, (result, ended, elapsed), unused),
         };
-        drop(held);
+        if let Some(state) = held {
+            self.launch_more(state);
+        }
+    }
+
+    /// Launches what may start now and needs no thread, here on the poller: no worker is woken for it. The rest is
+    /// the workers'.
+    fn launch_more<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
+        while let Some(index) = state.next_async(&self.line) {
+            let number = state.number();
+            match self.clean(state, number, index) {
+                Some(held) => state = held,
+                None => return,
+            }
+        }
+        self.went_on(&state);
     }
 }

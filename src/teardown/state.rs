@@ -101,7 +101,7 @@ impl Active {
         match (&self.runner, self.limit) {
             (_, None) => false,
             #[cfg(feature = "tokio")]
-            (Runner::Flight(flight), Some(limit)) => flight.is_due(limit),
+            (Runner::Flight(flight), Some(limit)) => flight.is_due(limit, now),
             (_, Some(limit)) => now >= limit,
         }
     }
@@ -315,23 +315,37 @@ impl State {
         if let Some(task) = self.tasks.pop_front() {
             return Some(task);
         }
-        if self.stopped.is_some() {
+        let index = self.startable(line)?;
+        Some(Task::Clean(self.take(line, index)))
+    }
+
+    /// The next item that may start now, if its cleanup is asynchronous.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn next_async(&mut self, line: &Line) -> Option<u32> {
+        let index = self.startable(line).filter(|index| line.is_async[*index as usize])?;
+        Some(self.take(line, index))
+    }
+
+    fn startable(&self, line: &Line) -> Option<u32> {
+        if self.stopped.is_some() || self.busy_in_all >= line.concurrency {
             return None;
         }
         let Reverse((class, _, index)) = *self.ready.peek()?;
         // A class is not begun while one before it runs.
         let earlier = self.busy.keys().next().is_some_and(|running| *running < class);
-        if earlier || self.busy_in_all >= line.concurrency {
-            return None;
-        }
-        self.ready.pop();
-        self.ready_async -= usize::from(line.is_async[index as usize]);
-        Some(Task::Clean(index))
+        (!earlier).then_some(index)
     }
 
-    /// Whether a worker would find something to do.
-    pub(crate) fn has_work(&self) -> bool {
-        !self.tasks.is_empty() || (self.stopped.is_none() && !self.ready.is_empty())
+    /// Takes the first of what is ready.
+    fn take(&mut self, line: &Line, index: u32) -> u32 {
+        self.ready.pop();
+        self.ready_async -= usize::from(line.is_async[index as usize]);
+        index
+    }
+
+    /// Whether a worker would find something to do now.
+    pub(crate) fn has_work(&self, line: &Line) -> bool {
+        !self.tasks.is_empty() || self.startable(line).is_some()
     }
 
     /// How many threads there is something to do for at once, at most.

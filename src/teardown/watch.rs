@@ -202,7 +202,7 @@ impl Run {
     /// Lets what stands behind a cleanup that was left running go on, once it has waited long enough alone.
     fn overtake(&self, state: &mut State, now: Instant) {
         let Some(end) = self.soft_end else { return };
-        let busy = state.has_work() || state.actives().any(|active| !active.left);
+        let busy = state.has_work(&self.line) || state.actives().any(|active| !active.left);
         if busy || state.actives().next().is_none() || !state.has_waiting(&self.line) {
             state.grace = None;
             return;
@@ -224,7 +224,7 @@ impl Run {
     /// Sees to it that there are threads for what may start. Returns a number to work under here, when not one can
     /// be had.
     fn staff(self: &Arc<Self>, state: &mut State) -> Option<u64> {
-        if state.idle > 0 && state.has_work() {
+        if state.idle > 0 && state.has_work(&self.line) {
             self.work.notify_all();
         }
         let wanted = state.wanted(&self.line).saturating_sub(state.idle);

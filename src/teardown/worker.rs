@@ -61,11 +61,13 @@ impl Run {
     }
 
     fn take_on<'a>(self: &'a Arc<Self>, state: MutexGuard<'a, State>, worker: u64, task: Task) -> Held<'a> {
-        match task {
+        let state = match task {
             Task::Clean(index) => self.clean(state, worker, index),
             Task::Force(overdue) => self.force(state, worker, overdue),
             Task::Free(ids) => self.free(state, worker, ids),
-        }
+        }?;
+        self.went_on(&state);
+        Some(state)
     }
 
     pub(super) fn watched(
@@ -97,7 +99,12 @@ impl Run {
         state.start(&self.line, number, active);
     }
 
-    fn clean<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>, worker: u64, index: u32) -> Held<'a> {
+    pub(super) fn clean<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+        worker: u64,
+        index: u32,
+    ) -> Held<'a> {
         let item = self.item(index);
         let claim = {
             let overtaken = &state.overtaken;
@@ -111,12 +118,12 @@ impl Run {
             Claim::Behind(by) if self.waits_for(&state, &by) => {
                 let dependents: Vec<u32> = by.iter().filter_map(|id| self.index_of(*id)).collect();
                 state.put_behind(index, &dependents);
-                Some(self.went_on(state))
+                Some(state)
             }
             Claim::Behind(by) => {
                 let reason = self.held_back(&state, &by);
                 state.skip(&self.line, index, reason);
-                Some(self.went_on(state))
+                Some(state)
             }
             // Its end is heard of, or will be.
             Claim::Busy | Claim::Gone => {
@@ -131,7 +138,7 @@ impl Run {
                         self.begin(&mut state, number, active);
                     }
                 }
-                Some(self.went_on(state))
+                Some(state)
             }
         }
     }
@@ -305,7 +312,7 @@ impl Run {
         state.resolve(&self.line, index, Status::Over(outcome), times, overtaken);
         self.stop_if_failed(&mut state, Status::Over(outcome));
         self.rejoin(&mut state, was_left)?;
-        Some(self.went_on(state))
+        Some(state)
     }
 
     /// What a cleanup that was given up still uses may go when its thread comes back.
@@ -332,7 +339,7 @@ impl Run {
         let mut state = self.state();
         let active = state.end(&self.line, worker)?;
         self.rejoin(&mut state, active.left)?;
-        Some(self.went_on(state))
+        Some(state)
     }
 
     /// A thread that the run went on without takes its place again, if that is free.
@@ -349,14 +356,13 @@ impl Run {
     }
 
     /// Something was resolved: others may have something to do now.
-    pub(super) fn went_on<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        if state.idle > 0 && state.has_work() {
+    pub(super) fn went_on(&self, state: &State) {
+        if state.idle > 0 && state.has_work(&self.line) {
             self.work.notify_all();
         }
         if state.unresolved == 0 || state.wanted(&self.line) > state.idle + 1 && state.room(&self.line) > 0 {
             self.watch.notify_one();
         }
-        state
     }
 
     /// The cleanup had been given up. Its value may go now, and who listens may hear of it.

@@ -128,7 +128,7 @@ impl Handed {
             if tokio::time::timeout_at(deadline.into(), is_over).await.is_ok() {
                 return flight.detach();
             }
-            while !flight.is_due(deadline) {
+            while !flight.is_due(deadline, Instant::now()) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let handed = handed.lock().take();

@@ -179,7 +179,7 @@ fn fly_within(
     let flight = ticket.launch(id, work, context, move |result| there.end(id, known, start, result));
     let deadline = limit.map(|(_, deadline)| deadline);
     let given_up = limit.map_or(CleanupErrorKind::Cancelled, |(limit, _)| CleanupErrorKind::TimedOut(limit));
-    let is_due = |_: &Step| deadline.is_some_and(|deadline| flight.is_due(deadline));
+    let is_due = |_: &Step| deadline.is_some_and(|deadline| flight.is_due(deadline, Instant::now()));
     bench.wait(deadline, is_due).unwrap_or(Err(given_up))
 }
 
