@@ -87,8 +87,14 @@ impl Ticket {
     }
 
     /// Runs something that may block on a poller.
-    pub(crate) fn run(&self, work: impl FnOnce() + Send + 'static) {
-        self.reactor.push(Task::Run(Box::new(work)));
+    pub(crate) fn run(self, work: impl FnOnce() + Send + 'static) {
+        let reactor = self.reactor.clone();
+        // With the ticket: while this waits, or is stuck, there have to be pollers for what comes after it.
+        let work = move || {
+            work();
+            drop(self);
+        };
+        reactor.push(Task::Run(Box::new(work)));
     }
 
     /// The runtime whose thread waits for timers: only for what never blocks.
