@@ -117,6 +117,37 @@ impl Registry {
         node.subtree().iter().map(|node| self.members(node, |live, _| live).into_iter().sum::<usize>()).sum()
     }
 
+    /// Whether anything in this manager and below has not ended, or might not have. Waits for no lock: the thread
+    /// that asks may have one of them.
+    pub(crate) fn may_be_live(&self, node: &Arc<Node>) -> bool {
+        let mut below = vec![node.clone()];
+        while let Some(node) = below.pop() {
+            if self.holds_any(&node).unwrap_or(true) {
+                return true;
+            }
+            match node.children.try_lock() {
+                Some(children) => below.extend(children.values().cloned()),
+                None => return true,
+            }
+        }
+        false
+    }
+
+    /// `None` where a lock is held.
+    fn holds_any(&self, node: &Node) -> Option<bool> {
+        for (number, lane) in node.lanes.iter().enumerate() {
+            if lane.load(Relaxed) == 0 {
+                continue;
+            }
+            let shard = self.shards[number].0.try_lock()?;
+            let member = lane.load(Relaxed).checked_sub(1).and_then(|member| shard.members.get(member));
+            if member.is_some_and(|member| member.live > 0) {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+
     fn members<R>(&self, node: &Node, mut read: impl FnMut(usize, &Totals) -> R) -> Vec<R> {
         let mut found = Vec::new();
         for (number, lane) in node.lanes.iter().enumerate() {

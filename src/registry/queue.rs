@@ -1,7 +1,7 @@
 //! One teardown of a manager at a time: who is next, and what was asked for meanwhile by who must not wait.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 /// What a cleanup asked for while its manager was being torn down.
@@ -31,6 +31,15 @@ impl Shared {
 }
 
 impl Queue {
+    /// Whether a teardown of this manager runs, or might: asks without waiting.
+    pub(crate) fn may_be_busy(&self) -> bool {
+        match self.shared.state.try_lock() {
+            Ok(state) => state.busy,
+            Err(TryLockError::Poisoned(state)) => state.into_inner().busy,
+            Err(TryLockError::WouldBlock) => true,
+        }
+    }
+
     /// Waits until no other teardown of this manager runs, or gives up at `until`.
     pub(crate) fn enter(&self, until: Option<Instant>) -> Option<Turn> {
         let mut state = self.shared.state();

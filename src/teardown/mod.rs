@@ -41,9 +41,9 @@ use crate::teardown::plan::{PlannedStep, TeardownPlan};
 use crate::teardown::run::{Options, labels, run};
 use crate::unwind::contain;
 
-pub(crate) use self::shutdown::shutdown;
 #[cfg(feature = "tokio")]
 pub(crate) use self::shutdown::shutdown_async;
+pub(crate) use self::shutdown::{shutdown, shutdown_within};
 
 /// A teardown in the making: choose what, say how, then [`run`](Teardown::run) it or look at the
 /// [`plan`](Teardown::plan).

@@ -21,10 +21,15 @@ const OPEN_WAVES: usize = 2;
 
 /// Cleans everything in this manager and below, then seals it.
 pub(crate) fn shutdown(node: &Arc<Node>, reason: CleanupReason) -> TeardownReport {
-    shut_down(node, Options::plain(reason))
+    shutdown_within(node, reason, node.config.shutdown_deadline)
 }
 
-/// The same without blocking the thread that awaits.
+/// The same within another deadline than the manager's.
+pub(crate) fn shutdown_within(node: &Arc<Node>, reason: CleanupReason, deadline: Duration) -> TeardownReport {
+    shut_down(node, Options { deadline: Some(deadline), ..Options::plain(reason) })
+}
+
+/// The same within the manager's, without blocking the thread that awaits.
 ///
 /// # Cancel safety
 /// As [`Teardown::run_async`](crate::Teardown::run_async): what runs goes on, the rest stays live, and the manager is
@@ -41,7 +46,7 @@ fn shut_down(node: &Arc<Node>, options: Options) -> TeardownReport {
 }
 
 fn waves(node: &Arc<Node>, options: &Options, start: Instant, mut entry: Entry) -> TeardownReport {
-    let deadline = node.config.shutdown_deadline;
+    let deadline = options.deadline.unwrap_or(node.config.shutdown_deadline);
     let half = after(start, deadline / 2);
     let mut skip: HashSet<ResourceId> = entry.inside.iter().copied().collect();
     let mut report: Option<TeardownReport> = None;
