@@ -344,7 +344,7 @@ pub enum CleanupReason {
     Teardown,
     /// Its scope ended.
     ScopeEnded,
-    /// The guard was dropped while its thread was panicking.
+    /// The guard was dropped while its thread was panicking, or a panic is about to abort the process.
     Panicking,
     /// The process got this signal.
     Signal(i32),

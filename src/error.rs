@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -231,6 +232,41 @@ pub enum DependencyError {
     "the global manager exists already; call `init_global` first thing in `main`, before the first `global` or `new`"
 )]
 pub struct AlreadyInitialized;
+
+/// Why the exit hooks were not installed. Nothing was changed then.
+///
+/// # Examples
+/// ```no_run
+/// use castoff::{ExitHookError, ExitOptions, ResourceManager};
+///
+/// match ResourceManager::global().install_exit_hooks(ExitOptions::default()) {
+///     Ok(hooks) => hooks.forget(),
+///     // The program handles signals itself: it has to call `shutdown` itself, too.
+///     Err(ExitHookError::ForeignHandler { signal }) => eprintln!("signal {signal} is taken"),
+///     Err(error) => panic!("{error}"),
+/// }
+/// ```
+#[derive(thiserror::Error, Debug)]
+#[non_exhaustive]
+pub enum ExitHookError {
+    /// The process has exit hooks, of this manager or another.
+    #[error("cannot install exit hooks: the process has some; drop those first, or keep them")]
+    AlreadyInstalled,
+    /// The program handles a signal itself, or another crate does.
+    #[error(
+        "cannot install exit hooks: signal {signal} has a handler, which was left as it is; \
+         remove that handler, leave the signal out with `ExitOptions::signals`, or call `shutdown` from it"
+    )]
+    ForeignHandler {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The system refused a thread, or a change of a signal's disposition.
+    #[error(
+        "cannot install exit hooks: the system refused; try again when there is room for one more thread"
+    )]
+    System(#[source] io::Error),
+}
 
 /// A cleanup that did not end well.
 ///

@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 // Drivers: they start things, and look.
+mod exit;
 mod leak;
 mod manager;
 
@@ -36,9 +37,11 @@ mod serialize;
 pub use crate::cleanup::{Cleanup, CleanupContext, CleanupReason, Outcome, done};
 pub use crate::config::ManagerConfig;
 pub use crate::error::{
-    AlreadyInitialized, CleanupError, CleanupErrorKind, DependencyError, RegisterError, UnregisterError,
+    AlreadyInitialized, CleanupError, CleanupErrorKind, DependencyError, ExitHookError, RegisterError,
+    UnregisterError,
 };
 pub use crate::events::{ResourceEvent, Subscription};
+pub use crate::exit::{ExitHooks, ExitOptions, ExitReporting, ExitSignal, ShutdownToken, run};
 pub use crate::guard::{Always, OnSuccess, OnUnwind, ResourceGuard, Strategy};
 pub use crate::id::{Label, ResourceId};
 pub use crate::leak::{LeakReason, ResourceLeak};

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod process;
 mod scope;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::cleanup::{CleanupReason, Outcome, work};
 use crate::config::ManagerConfig;
 use crate::error::{AlreadyInitialized, DependencyError, RegisterError, UnregisterError};
 use crate::events::{ResourceEvent, Subscription};
+use crate::exit;
 use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
 use crate::leak::{self, ResourceLeak};
@@ -84,7 +86,8 @@ impl ResourceManager {
         &self.handle.node
     }
 
-    /// The process's own manager, the root of all that is not isolated. Made on first use.
+    /// The process's own manager, the root of all that is not isolated. Made on first use, and shut down when the
+    /// process ends by the return of `main` or by [`std::process::exit`].
     ///
     /// # Examples
     /// ```
@@ -95,7 +98,13 @@ impl ResourceManager {
     #[track_caller]
     pub fn global() -> &'static ResourceManager {
         let site = Location::caller();
-        GLOBAL.get_or_init(|| ResourceManager::make("global".into(), site, ManagerConfig::default(), None))
+        GLOBAL.get_or_init(|| ResourceManager::make_global(site, ManagerConfig::default()))
+    }
+
+    fn make_global(created_at: &'static Location<'static>, config: ManagerConfig) -> ResourceManager {
+        let manager = ResourceManager::make("global".into(), created_at, config, None);
+        exit::watch_over(manager.node());
+        manager
     }
 
     /// Configures the global manager. Call it first thing in `main`.
@@ -119,7 +128,7 @@ impl ResourceManager {
         let site = Location::caller();
         let manager = GLOBAL.get_or_init(|| {
             first = true;
-            ResourceManager::make("global".into(), site, config, None)
+            ResourceManager::make_global(site, config)
         });
         if first { Ok(manager) } else { Err(AlreadyInitialized) }
     }

@@ -1,0 +1,131 @@
+//! One teardown at the end of the process, on a thread of its own, within its time.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cleanup::CleanupReason;
+use crate::events::Subscription;
+use crate::exit::{panic, say, signal, sys};
+use crate::registry::registry;
+use crate::registry::tree::Node;
+use crate::report::TeardownReport;
+use crate::runtime::helper;
+use crate::sync::Lock;
+use crate::teardown::shutdown_within;
+use crate::unwind::contain;
+
+/// What comes after a teardown (callbacks, the report) may take so much longer than the deadline.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// The root of all that ends with the process.
+struct Root {
+    node: Arc<Node>,
+    /// Who has to end it: a forked child is somebody else.
+    process: u32,
+}
+
+static ROOT: OnceLock<Root> = OnceLock::new();
+
+/// From now on this manager is torn down at the end of the process.
+pub(crate) fn watch_over(node: &Arc<Node>) {
+    if ROOT.set(Root { node: node.clone(), process: std::process::id() }).is_ok() {
+        sys::at_exit();
+        panic::chain();
+    }
+}
+
+/// The global manager, if it has been made, by this process.
+pub(super) fn root() -> Option<&'static Arc<Node>> {
+    ROOT.get().filter(|root| root.process == std::process::id()).map(|root| &root.node)
+}
+
+/// The end of the process, by the C library. Thread-locals of this thread are gone, and it may hold any lock.
+pub(super) fn at_exit() {
+    finish("process exit", CleanupReason::ProcessExit);
+}
+
+/// Tears the global manager down, if there is anything to do, or waits for who does that. Returns within the
+/// manager's deadline and [`GRACE`], or does not return where a signal's end is under way.
+pub(super) fn finish(why: &'static str, reason: CleanupReason) {
+    let Some(root) = root() else { return };
+    signal::wait_for_end();
+    // Shut down already, or empty: not even a thread.
+    if root.queue.may_be_busy() || !root.is_sealed() && registry().may_be_live(root) {
+        let deadline = root.config.shutdown_deadline;
+        let run = move || {
+            let report = tear_down(std::slice::from_ref(root), reason, deadline);
+            report.iter().for_each(|report| say::report(why, report));
+        };
+        if !watched(deadline.saturating_add(GRACE), run) {
+            let line = format!("castoff: {why}: the teardown had not ended after {deadline:.1?}\n");
+            sys::write_stderr_if_ready(&line);
+        }
+    }
+    // A signal may have come meanwhile: then the process ends by that.
+    signal::wait_for_end();
+}
+
+/// Tears these down, one after the other, within one deadline. While others follow that hold anything, each has
+/// three quarters of what is left.
+pub(super) fn tear_down(
+    nodes: &[Arc<Node>],
+    reason: CleanupReason,
+    deadline: Duration,
+) -> Option<TeardownReport> {
+    let start = Instant::now();
+    let mut report: Option<TeardownReport> = None;
+    for (at, node) in nodes.iter().enumerate() {
+        let _progress: Option<Subscription> = say::progress(node);
+        let offset = start.elapsed();
+        let left = deadline.saturating_sub(offset);
+        let holds_more = |next: &Arc<Node>| registry().live_count(next) > live_within(next, node);
+        let share = if nodes[at + 1..].iter().any(holds_more) { left / 4 * 3 } else { left };
+        let later = shut_down(node, reason, share);
+        match &mut report {
+            None => report = Some(later),
+            Some(report) => report.append(later, offset),
+        }
+    }
+    report
+}
+
+/// How many of the first manager's resources are the second one's.
+fn live_within(above: &Arc<Node>, node: &Arc<Node>) -> usize {
+    if node.is_within(above) { registry().live_count(node) } else { 0 }
+}
+
+fn shut_down(node: &Arc<Node>, reason: CleanupReason, deadline: Duration) -> TeardownReport {
+    let report = shutdown_within(node, reason, deadline);
+    if !report.is_handed_over() {
+        return report;
+    }
+    // A cleanup has called `exit`, and the teardown that would do this one when it ends waits for that cleanup, in
+    // vain. From a thread that is inside of nothing it is waited for, until it gives that cleanup up.
+    let there = node.clone();
+    let outside = thread::Builder::new().spawn(move || shutdown_within(&there, reason, deadline));
+    outside.ok().and_then(|thread| thread.join().ok()).unwrap_or(report)
+}
+
+/// Runs this on a thread of its own, which is left behind when the limit has passed. Whether it has ended, well or
+/// by a panic. Where no thread is to be had it runs here, without a limit rather than not at all.
+pub(super) fn watched(limit: Duration, run: impl FnOnce() + Send + 'static) -> bool {
+    let bench = Arc::new(Lock::new(Some(run)));
+    let (end, ended) = mpsc::channel::<()>();
+    let there = bench.clone();
+    let take = |bench: &Lock<Option<_>>| bench.lock().take();
+    let started = helper("castoff-exit", move || {
+        let run = take(&there);
+        contain(|| run.map(|run| run()));
+        drop(end);
+    });
+    match started {
+        Ok(()) => ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected),
+        Err(_) => {
+            let run = take(&bench);
+            contain(|| run.map(|run| run()));
+            true
+        }
+    }
+}
