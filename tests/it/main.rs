@@ -1,6 +1,8 @@
 //! The public behaviour, one binary: each module takes one theme, and holds what the documentation says
 //! against what happens.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod deferral;
 mod events;
 mod graph;

@@ -4,6 +4,8 @@
 mod gate;
 mod log;
 mod recorder;
+#[cfg(feature = "tokio")]
+mod signal;
 mod watchdog;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +15,11 @@ use castoff::{ManagerConfig, ResourceManager};
 pub(crate) use gate::{Gate, Hang};
 pub(crate) use log::{Counted, DropCounter, OrderLog};
 pub(crate) use recorder::Recorder;
+#[cfg(feature = "tokio")]
+pub(crate) use signal::Signal;
 pub(crate) use watchdog::{LIMIT, PATIENCE, panic_of, shortly, until, watchdog};
+#[cfg(feature = "tokio")]
+pub(crate) use watchdog::{thread_names, watchdog_telling};
 
 /// A manager in no tree: what other tests do cannot reach it.
 pub(crate) fn manager() -> ResourceManager {

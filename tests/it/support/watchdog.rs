@@ -24,6 +24,16 @@ thread_local! {
 /// waited for.
 #[track_caller]
 pub(crate) fn watchdog<R: Send + 'static>(limit: Duration, body: impl FnOnce() -> R + Send + 'static) -> R {
+    watchdog_telling(limit, String::new, body)
+}
+
+/// The same. When it fails it says besides what `story` tells, and which threads the process has.
+#[track_caller]
+pub(crate) fn watchdog_telling<R: Send + 'static>(
+    limit: Duration,
+    story: impl FnOnce() -> String + Send + 'static,
+    body: impl FnOnce() -> R + Send + 'static,
+) -> R {
     let caller = Location::caller();
     let step = Arc::new(Mutex::new("the library to return"));
     let (ended, end) = mpsc::channel();
@@ -38,8 +48,28 @@ pub(crate) fn watchdog<R: Send + 'static>(limit: Duration, body: impl FnOnce() -
     match end.recv_timeout(limit) {
         Ok(Ok(value)) => value,
         Ok(Err(payload)) => panic::resume_unwind(payload),
-        Err(_) => panic!("not done after {limit:?}: it waited for {}; the body is at {caller}", lock(&step)),
+        Err(_) => panic!(
+            "not done after {limit:?}: it waited for {}; the body is at {caller}{}; threads: {}",
+            lock(&step),
+            told_in_time(story),
+            thread_names().join(", ")
+        ),
     }
+}
+
+/// Told on a thread of its own: what hangs may hold what the story has to ask for.
+fn told_in_time(story: impl FnOnce() -> String + Send + 'static) -> String {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(story()).ok());
+    told.recv_timeout(Duration::from_secs(2))
+        .unwrap_or_else(|_| "; what is live can't be asked for".to_owned())
+}
+
+/// The threads of this process, by the first 15 characters of their names, where the system tells.
+pub(crate) fn thread_names() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+    tasks.filter_map(name).map(|name| name.trim_end().to_owned()).collect()
 }
 
 /// Tells the watchdog what this thread waits for from now on.
@@ -97,6 +127,18 @@ mod tests {
         gate.open();
         assert!(told.contains("waited for a letter that never comes"), "{told}");
         assert!(told.contains(file!()), "{told}");
+    }
+
+    #[test]
+    fn the_watchdog_tells_the_story_and_names_the_threads() {
+        let gate = Gate::new("nothing");
+        let waiting = gate.clone();
+        let hang = move || waiting.opens_within(LIMIT);
+        let limit = Duration::from_millis(100);
+        let told = panic_of(|| watchdog_telling(limit, || "; live: pool".to_owned(), hang));
+        gate.open();
+        assert!(told.contains("; live: pool; threads: "), "{told}");
+        assert!(!cfg!(target_os = "linux") || told.contains("the_watchdog_te"), "{told}");
     }
 
     #[test]
