@@ -75,7 +75,8 @@ fn a_mixed_chain_closed_in_any_order_is_cleaned_in_the_declared_order() {
                             Ok(()) => assert!(!held, "{name}, {order:?}: it was not deferred"),
                             Err(error) => {
                                 let deferred = matches!(error.kind, CleanupErrorKind::Deferred { .. });
-                                assert!(held && deferred, "{name}, {order:?}: {error}");
+                                // What the middle's own end sets free is handed over: it may not have ended yet.
+                                assert!(deferred && (held || at == 0), "{name}, {order:?}: {error}");
                             }
                         }
                         gone.push(at);

@@ -167,7 +167,8 @@ fn a_cleanup_that_uses_a_socket_of_the_dead_runtime_fails_and_says_so() {
             (TcpStream::connect(address).await.expect("a connection"), listener)
         };
         // Reading waits for the poller that is gone; writing into an empty buffer would not have to.
-        let read = |(mut stream, _listener): (TcpStream, TcpListener)| async move {
+        let read = |(mut stream, listener): (TcpStream, TcpListener)| async move {
+            let _open = listener;
             stream.flush().await?;
             stream.readable().await
         };

@@ -31,13 +31,19 @@ use crate::support::{LIMIT, OrderLog, Signal, watchdog_telling};
 
 mod accounting;
 mod blocked;
+mod cancelled;
+mod close;
+mod crowds;
 mod deferral;
 mod drops;
 mod dying;
+mod limits;
 mod outside;
 mod refused;
 mod run;
 mod running;
+mod scopes;
+mod storm;
 
 /// Runs a test's body with a manager of its own, on a thread of its own, under the watchdog.
 #[track_caller]

@@ -16,19 +16,19 @@ pub(crate) mod quiet;
 mod races;
 mod reentrant;
 mod shutdown;
-mod tally;
+pub(crate) mod tally;
 pub(crate) mod watchdog;
 
 /// How long a storm of the usual size may take: a hundred times what it does take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A size, multiplied as the environment says, and at least one.
-fn scaled(size: usize) -> usize {
+pub(crate) fn scaled(size: usize) -> usize {
     ((size as f64 * factor()) as usize).max(1)
 }
 
 /// The watchdog's limit for storms of the size asked for.
-fn patience() -> Duration {
+pub(crate) fn patience() -> Duration {
     PATIENCE.mul_f64(factor().max(1.0))
 }
 
@@ -39,15 +39,15 @@ fn factor() -> f64 {
 }
 
 /// Random enough to mix the threads up, and the same in each run.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn new(seed: usize) -> Dice {
+    pub(crate) fn new(seed: usize) -> Dice {
         Dice((seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
     /// From 0 to `sides - 1`.
-    fn roll(&mut self, sides: usize) -> usize {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

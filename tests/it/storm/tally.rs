@@ -9,14 +9,14 @@ use super::quiet::{ON_PURPOSE, hush};
 const FAILING: usize = 47;
 
 /// Counters for resources numbered from 0.
-pub(super) struct Tally {
+pub(crate) struct Tally {
     runs: Vec<AtomicU32>,
     /// A dependency had been cleaned before this one.
     late: Vec<AtomicBool>,
 }
 
 impl Tally {
-    pub(super) fn new(resources: usize) -> Arc<Tally> {
+    pub(crate) fn new(resources: usize) -> Arc<Tally> {
         hush();
         let runs = (0..resources).map(|_| AtomicU32::new(0)).collect();
         let late = (0..resources).map(|_| AtomicBool::new(false)).collect();
@@ -24,7 +24,7 @@ impl Tally {
     }
 
     /// A cleanup that counts.
-    pub(super) fn cleanup(self: &Arc<Tally>, one: usize) -> impl FnOnce() + Send + 'static + use<> {
+    pub(crate) fn cleanup(self: &Arc<Tally>, one: usize) -> impl FnOnce() + Send + 'static + use<> {
         let tally = Arc::clone(self);
         move || {
             tally.runs[one].fetch_add(1, SeqCst);
@@ -32,7 +32,7 @@ impl Tally {
     }
 
     /// A cleanup that counts, notes whether one of `needs` was cleaned before it, and sometimes fails or panics.
-    pub(super) fn moody_cleanup(
+    pub(crate) fn moody_cleanup(
         self: &Arc<Tally>,
         one: usize,
         needs: Vec<usize>,
@@ -50,29 +50,29 @@ impl Tally {
         }
     }
 
-    pub(super) fn is_moody(one: usize) -> bool {
+    pub(crate) fn is_moody(one: usize) -> bool {
         one % FAILING < 2
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.runs.len()
     }
 
-    pub(super) fn runs(&self, one: usize) -> u32 {
+    pub(crate) fn runs(&self, one: usize) -> u32 {
         self.runs[one].load(SeqCst)
     }
 
     /// Whether something that it depends on was cleaned before it.
-    pub(super) fn is_late(&self, one: usize) -> bool {
+    pub(crate) fn is_late(&self, one: usize) -> bool {
         self.late[one].load(SeqCst)
     }
 
-    pub(super) fn assert_each_ran_once(&self) {
+    pub(crate) fn assert_each_ran_once(&self) {
         self.assert_runs(|_, runs| runs == 1);
     }
 
     /// Fails with the first few whose runs are wrong.
-    pub(super) fn assert_runs(&self, right: impl Fn(usize, u32) -> bool) {
+    pub(crate) fn assert_runs(&self, right: impl Fn(usize, u32) -> bool) {
         let counted = self.runs.iter().map(|runs| runs.load(SeqCst)).enumerate();
         let wrong: Vec<(usize, u32)> = counted.filter(|&(one, runs)| !right(one, runs)).collect();
         let some = &wrong[..wrong.len().min(10)];
