@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Weak};
 
+use scopeguard::ScopeGuard;
 use tokio::sync::oneshot;
 
 use crate::report::TeardownReport;
@@ -53,11 +54,14 @@ pub(crate) async fn away(
     cancel: Cancel,
     teardown: impl FnOnce() -> TeardownReport + Send + 'static,
 ) -> TeardownReport {
-    let _awaited = scopeguard::guard(cancel, |cancel| cancel.cancel());
+    let awaited = scopeguard::guard(cancel, |cancel| cancel.cancel());
     let (tell, told) = oneshot::channel();
     elsewhere("castoff-supervisor", move || {
         // Not awaited any more: the report is for nobody.
         drop(tell.send(teardown()));
     });
-    told.await.expect("a teardown contains every panic of what it runs, and so it reports")
+    let report = told.await.expect("a teardown contains every panic of what it runs, and so it reports");
+    // What was handed over to a running teardown is still to be done: nobody has given it up.
+    drop(ScopeGuard::into_inner(awaited));
+    report
 }

@@ -37,6 +37,7 @@ mod crowds;
 mod deferral;
 mod drops;
 mod dying;
+mod inside;
 mod limits;
 mod outside;
 mod refused;
