@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::cleanup::{CleanupReason, Work};
+use crate::error::RegisterError;
 use crate::events::{ResourceEvent, anyone_listens};
 use crate::guard::Strategy;
 use crate::id::{Label, ResourceId};
@@ -37,7 +38,9 @@ pub(super) fn draft(
 pub(super) fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> Result<ResourceId, Refused> {
     let named = draft.extra.as_ref().is_some_and(|extra| extra.name.is_some());
     if needs.is_empty() && !named && !node.limited && !node.is_sealed() && !draft.label.is_empty() {
-        return Ok(announce(node, &mut draft));
+        let id = announce(node, &mut draft);
+        // A shutdown may have looked for the last time between the question and the answer.
+        return if node.is_sealed() { overtaken(node, id) } else { Ok(id) };
     }
     let heard = anyone_listens().then(|| draft.label.clone());
     let ids = registry().admit(node, vec![Applicant { draft, needs }])?;
@@ -47,6 +50,19 @@ pub(super) fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> 
     }
     registry().open(id);
     Ok(id)
+}
+
+/// Registered while the manager was sealed: refused, unless a teardown has seen it and will clean it.
+#[cold]
+fn overtaken(node: &Arc<Node>, id: ResourceId) -> Result<ResourceId, Refused> {
+    let Some(draft) = registry().take_back(id) else { return Ok(id) };
+    registry().retire(node);
+    let label = draft.label.clone();
+    if anyone_listens() {
+        node.tell(&ResourceEvent::Released { id, label: label.clone() });
+    }
+    let error = RegisterError::ShutDown { label, manager: node.name.clone() };
+    Err(Refused { error, drafts: vec![draft] })
 }
 
 /// Registers without asking, and tells who listens before anyone may clean it.

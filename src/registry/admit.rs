@@ -8,7 +8,7 @@ use crate::error::{DependencyError, RegisterError};
 use crate::graph::{Circle, Graph, Unit};
 use crate::id::{Label, ManagerId, ResourceId};
 use crate::registry::Registry;
-use crate::registry::entry::{Draft, Phase};
+use crate::registry::entry::{Draft, Entry, Phase};
 use crate::registry::tree::{Node, units};
 
 /// What a registration depends on.
@@ -322,16 +322,19 @@ impl Registry {
         circle.path.iter().filter_map(describe).collect()
     }
 
+    /// Takes back what nobody has noticed yet: no teardown, and nothing that depends on it.
+    pub(crate) fn take_back(&self, id: ResourceId) -> Option<Draft> {
+        let mut shard = self.shard(id).lock();
+        let entry = shard.entries.get(id.key())?;
+        let unnoticed = entry.phase == Phase::Live && !entry.linked && !entry.watched;
+        let entry = if unnoticed { shard.retract(id.key()) } else { None };
+        drop(shard);
+        entry.map(drafted)
+    }
+
     fn retract(&self, id: ResourceId) -> Option<Draft> {
-        let entry = self.shard(id).lock().retract(id.key())?;
-        Some(Draft {
-            label: entry.label,
-            category: entry.category,
-            priority: entry.priority,
-            created_at: entry.created_at,
-            work: entry.work,
-            extra: entry.extra,
-        })
+        let entry = self.shard(id).lock().retract(id.key());
+        entry.map(drafted)
     }
 }
 
@@ -339,4 +342,16 @@ enum Resolved {
     Live(ResourceId),
     /// Another of the same batch.
     Sibling(usize),
+}
+
+/// A registration that never was, to be refused.
+fn drafted(entry: Entry) -> Draft {
+    Draft {
+        label: entry.label,
+        category: entry.category,
+        priority: entry.priority,
+        created_at: entry.created_at,
+        work: entry.work,
+        extra: entry.extra,
+    }
 }

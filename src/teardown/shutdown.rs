@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cleanup::CleanupReason;
@@ -18,6 +19,9 @@ use crate::teardown::{Entry, ask, pass};
 
 /// Waves that new registrations are taken along in before the manager is sealed.
 const OPEN_WAVES: usize = 2;
+
+/// How often a wave that ended nothing is followed by another, for who had begun to register before the seal.
+const LATE_WAVES: usize = 100;
 
 /// Cleans everything in this manager and below, then seals it.
 pub(crate) fn shutdown(node: &Arc<Node>, reason: CleanupReason) -> TeardownReport {
@@ -51,7 +55,7 @@ fn waves(node: &Arc<Node>, options: &Options, start: Instant, mut entry: Entry) 
     let mut skip: HashSet<ResourceId> = entry.inside.iter().copied().collect();
     let mut report: Option<TeardownReport> = None;
     let mut wave = 0;
-    let mut sealed_wave = false;
+    let (mut sealed_wave, mut late_waves) = (false, 0);
     loop {
         let offset = start.elapsed();
         let selection = Selection { not_ids: skip.clone(), ..Selection::default() };
@@ -73,14 +77,24 @@ fn waves(node: &Arc<Node>, options: &Options, start: Instant, mut entry: Entry) 
             Some(report) => report.append(later, offset),
         }
         let late = half.is_some_and(|half| Instant::now() >= half);
-        let was_sealed = std::mem::replace(&mut sealed_wave, wave >= OPEN_WAVES || late || ended == 0);
+        let is_last = wave >= OPEN_WAVES || late || ended == 0 || is_empty(node, &skip);
+        let was_sealed = std::mem::replace(&mut sealed_wave, is_last);
         if sealed_wave {
-            node.seal();
+            seal(node);
         }
         let over = start.elapsed() >= deadline;
-        // The first wave after the seal that ends nothing is the last: nothing new can have come before it.
-        if over || (was_sealed && ended == 0) || is_empty(node, &skip) {
+        // Empty after the seal: before it, the next may be registering already.
+        if over || (sealed_wave && is_empty(node, &skip)) {
             break;
+        }
+        // After the seal a wave that ends nothing is the last, unless somebody is about to be done with registering,
+        // or with dropping what held others back.
+        if was_sealed && ended == 0 {
+            late_waves += 1;
+            if late_waves > LATE_WAVES || !is_about_to_end(node, &skip) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
         }
     }
     node.seal();
@@ -89,6 +103,29 @@ fn waves(node: &Arc<Node>, options: &Options, start: Instant, mut entry: Entry) 
         registry().retire(node);
     }
     report.unwrap_or_else(|| TeardownReport::new(node.name.clone(), Vec::new(), Duration::ZERO))
+}
+
+/// Seals it, and waits for who has found it open and registers by name or with a dependency: that is done under the
+/// names' lock. Who registers without either looks again.
+fn seal(node: &Arc<Node>) {
+    node.seal();
+    for node in node.subtree() {
+        drop(node.names.lock());
+    }
+}
+
+/// Whether there is something that another wave could clean, or will be able to when it has entered.
+fn is_about_to_end(node: &Arc<Node>, skip: &HashSet<ResourceId>) -> bool {
+    let mut left = Vec::new();
+    for node in node.subtree() {
+        registry().scan(&node, |seen| {
+            if seen.is_ours() && !skip.contains(&seen.id) {
+                left.push(seen.id);
+            }
+        });
+    }
+    let graph = node.tree.graph.lock();
+    left.iter().any(|id| graph.dependents(*id).is_empty())
 }
 
 fn is_empty(node: &Arc<Node>, skip: &HashSet<ResourceId>) -> bool {
