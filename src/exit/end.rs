@@ -51,8 +51,7 @@ pub(super) fn at_exit() {
 pub(super) fn finish(why: &'static str, reason: CleanupReason) {
     let Some(root) = root() else { return };
     signal::wait_for_end();
-    // Shut down already, or empty: not even a thread.
-    if root.queue.may_be_busy() || !root.is_sealed() && registry().may_be_live(root) {
+    if is_needed(root) {
         let deadline = root.config.shutdown_deadline;
         let run = move || {
             let report = tear_down(std::slice::from_ref(root), reason, deadline);
@@ -65,6 +64,16 @@ pub(super) fn finish(why: &'static str, reason: CleanupReason) {
     }
     // A signal may have come meanwhile: then the process ends by that.
     signal::wait_for_end();
+}
+
+/// Whether there is anything to tear down, or to wait for. Where all is empty it stays so: it is sealed, before it
+/// is looked at once more.
+fn is_needed(root: &Arc<Node>) -> bool {
+    if root.queue.may_be_busy() {
+        return true;
+    }
+    let may_be_live = || registry().may_be_live(root);
+    !root.is_sealed() && (may_be_live() || !root.try_seal() || may_be_live())
 }
 
 /// Tears these down, one after the other, within one deadline. While others follow that hold anything, each has
@@ -87,6 +96,10 @@ pub(super) fn tear_down(
             None => report = Some(later),
             Some(report) => report.append(later, offset),
         }
+    }
+    if let Some(report) = &mut report {
+        // Behind something that registered late or is of a later tree; a drop may have ended both since.
+        report.forget_skipped(|id| !registry().is_live(id));
     }
     report
 }

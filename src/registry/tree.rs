@@ -179,6 +179,19 @@ impl Node {
         }
     }
 
+    /// The same without waiting for a lock: `false` where one is held, and not all of it is sealed.
+    pub(crate) fn try_seal(self: &Arc<Node>) -> bool {
+        let mut below = vec![self.clone()];
+        while let Some(node) = below.pop() {
+            node.sealed.store(true, Relaxed);
+            match node.children.try_lock() {
+                Some(children) => below.extend(children.values().cloned()),
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Tells its listeners and those of the managers above. The caller holds no lock.
     pub(crate) fn tell(self: &Arc<Node>, event: &ResourceEvent) {
         for node in self.upwards() {

@@ -85,6 +85,12 @@ impl TeardownReport {
         }
     }
 
+    /// Forgets those of the skipped that have ended since.
+    pub(crate) fn forget_skipped(&mut self, has_ended: impl Fn(ResourceId) -> bool) {
+        self.skipped.retain(|one| !has_ended(one.id));
+        self.summarize();
+    }
+
     /// Takes the skipped out: their turn comes again.
     pub(crate) fn take_skipped(&mut self) -> Vec<SkippedResource> {
         let skipped = std::mem::take(&mut self.skipped);
