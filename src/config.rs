@@ -1,4 +1,4 @@
-//! How a manager behaves: [`ManagerConfig`].
+//! How a manager behaves: [`ManagerConfig`] and what it is made of.
 
 use std::time::Duration;
 
@@ -24,6 +24,69 @@ pub struct ManagerConfig {
     pub(crate) shutdown_deadline: Duration,
     pub(crate) priority_by_category: bool,
     pub(crate) max_resources: Option<usize>,
+    pub(crate) leaks: Option<LeakSeverity>,
+    pub(crate) backtraces: Backtraces,
+}
+
+/// What the check for leaks at the end of the process does with what is still live then and not
+/// [long-lived](crate::Registration::long_lived).
+///
+/// It counts, unless the global manager is told otherwise ([`ManagerConfig::leaks`]): a good program may keep a guard
+/// in a `static`. The environment variable `CASTOFF_LEAKS`, one of `off`, `count`, `warn` and `fail`, goes before both.
+///
+/// # Examples
+/// ```
+/// use castoff::LeakSeverity;
+/// assert!(LeakSeverity::Warn < LeakSeverity::Fail);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeakSeverity {
+    /// Nobody looks.
+    Off,
+    /// Told to listeners, and nothing is said.
+    Count,
+    /// Said on stderr, before anything is cleaned.
+    Warn,
+    /// Said, and a process that would have succeeded ends with status 99.
+    Fail,
+}
+
+impl LeakSeverity {
+    /// What a person wrote.
+    pub(crate) fn named(name: &str) -> Option<LeakSeverity> {
+        let known = [
+            ("off", LeakSeverity::Off),
+            ("count", LeakSeverity::Count),
+            ("warn", LeakSeverity::Warn),
+            ("fail", LeakSeverity::Fail),
+        ];
+        known
+            .into_iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(name.trim()))
+            .map(|(_, severity)| severity)
+    }
+}
+
+/// Whose backtraces are kept, as evidence of who registered what. One costs some microseconds and some hundred bytes;
+/// symbols are looked up when it is printed, which takes longer.
+///
+/// # Examples
+/// ```
+/// use castoff::{Backtraces, ManagerConfig, ResourceManager};
+///
+/// let config = ManagerConfig::default().backtraces(Backtraces::Always);
+/// let manager = ResourceManager::isolated("traced", config);
+/// let _guard = manager.guard("held", || ());
+/// assert!(manager.detect_leaks()[0].backtrace.is_some());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backtraces {
+    /// Nobody's: the line that registered is known anyway.
+    Never,
+    /// The first so many of each line, and then ever fewer: as many again for each doubling of their number.
+    Sampled(u32),
+    /// Everybody's.
+    Always,
 }
 
 impl Default for ManagerConfig {
@@ -35,6 +98,8 @@ impl Default for ManagerConfig {
             shutdown_deadline: Duration::from_secs(10),
             priority_by_category: false,
             max_resources: None,
+            leaks: None,
+            backtraces: Backtraces::Never,
         }
     }
 }
@@ -68,6 +133,16 @@ impl ManagerConfig {
     /// [`typical_priority`](crate::Category::typical_priority). Off unless set: newest first decides then.
     pub fn priority_by_category(self, on: bool) -> Self {
         ManagerConfig { priority_by_category: on, ..self }
+    }
+
+    /// What the check at the end of the process does with leaks: for the global manager. See [`LeakSeverity`].
+    pub fn leaks(self, severity: LeakSeverity) -> Self {
+        ManagerConfig { leaks: Some(severity), ..self }
+    }
+
+    /// Whose backtraces are kept for leak reports. Nobody's unless set.
+    pub fn backtraces(self, policy: Backtraces) -> Self {
+        ManagerConfig { backtraces: policy, ..self }
     }
 
     /// How many resources may live at once in the manager and its children. No limit unless set. A builder is

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::error::CleanupError;
+use crate::finding::ResourceLeak;
 use crate::id::{Label, ResourceId};
 use crate::sync::Lock;
 use crate::unwind::contain;
@@ -85,6 +86,18 @@ pub enum ResourceEvent {
         /// The manager that was torn down.
         manager: Label,
     },
+    /// Somebody looked, and a resource should not be live. Told once for each.
+    LeakDetected {
+        /// What was found.
+        leak: ResourceLeak,
+    },
+    /// A resource that was told of as a leak has ended.
+    Unleaked {
+        /// The resource.
+        id: ResourceId,
+        /// What people call it.
+        label: Label,
+    },
     /// A cleanup that had been given up has ended after all.
     FinishedLate {
         /// The resource.
@@ -119,9 +132,11 @@ impl ResourceEvent {
             | ResourceEvent::Deferred { id, .. }
             | ResourceEvent::Cleaned { id, .. }
             | ResourceEvent::SlowCleanup { id, .. }
+            | ResourceEvent::Unleaked { id, .. }
             | ResourceEvent::FinishedLate { id, .. }
             | ResourceEvent::RegisteredAfterShutdown { id, .. } => Some(*id),
             ResourceEvent::CleanupFailed { error } => Some(error.id),
+            ResourceEvent::LeakDetected { leak } => Some(leak.id),
             ResourceEvent::TeardownStarted { .. }
             | ResourceEvent::TeardownFinished { .. }
             | ResourceEvent::LimitExceeded { .. } => None,
@@ -136,10 +151,12 @@ impl ResourceEvent {
             | ResourceEvent::Deferred { label, .. }
             | ResourceEvent::Cleaned { label, .. }
             | ResourceEvent::SlowCleanup { label, .. }
+            | ResourceEvent::Unleaked { label, .. }
             | ResourceEvent::FinishedLate { label, .. }
             | ResourceEvent::LimitExceeded { label, .. }
             | ResourceEvent::RegisteredAfterShutdown { label, .. } => Some(label),
             ResourceEvent::CleanupFailed { error } => Some(&error.label),
+            ResourceEvent::LeakDetected { leak } => Some(&leak.label),
             ResourceEvent::TeardownStarted { .. } | ResourceEvent::TeardownFinished { .. } => None,
         }
     }
@@ -167,6 +184,10 @@ impl Listeners {
         self.0.lock().push((key, listener));
         SUBSCRIPTIONS.fetch_add(1, Relaxed);
         Subscription { listeners: Arc::downgrade(self), key }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
     }
 
     /// A listener that panics harms nobody: the others still hear, and so will it next time.

@@ -109,6 +109,7 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
     /// assert_eq!(ResourceGuard::info(&guard).map(|info| info.label), Some("socket".into()));
     /// ```
     pub fn info(guard: &Self) -> Option<ResourceInfo> {
+        registry().use_it(guard.id);
         registry().node_of(guard.id).and_then(|node| registry().info(&node, guard.id))
     }
 

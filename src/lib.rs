@@ -5,6 +5,9 @@
 mod exit;
 mod leak;
 mod manager;
+#[cfg(feature = "tokio")]
+pub mod task;
+pub mod thread;
 
 // The pipeline: guard -> registry -> graph -> teardown -> report.
 mod graph;
@@ -29,22 +32,24 @@ mod work;
 // The vocabulary.
 mod cleanup;
 mod error;
+mod finding;
 mod id;
 mod resource;
 #[cfg(feature = "serde")]
 mod serialize;
 
 pub use crate::cleanup::{Cleanup, CleanupContext, CleanupReason, Outcome, done};
-pub use crate::config::ManagerConfig;
+pub use crate::config::{Backtraces, LeakSeverity, ManagerConfig};
 pub use crate::error::{
     AlreadyInitialized, CleanupError, CleanupErrorKind, DependencyError, ExitHookError, RegisterError,
     UnregisterError,
 };
 pub use crate::events::{ResourceEvent, Subscription};
 pub use crate::exit::{ExitHooks, ExitOptions, ExitReporting, ExitSignal, ShutdownToken, run};
+pub use crate::finding::{LeakReason, ResourceLeak};
 pub use crate::guard::{Always, OnSuccess, OnUnwind, ResourceGuard, Strategy};
 pub use crate::id::{Label, ResourceId};
-pub use crate::leak::{LeakReason, ResourceLeak};
+pub use crate::leak::{AllowListError, LeakAllowList, LeakBaseline, LeakGroup, LeakReport, StaleRule};
 pub use crate::manager::ResourceManager;
 pub use crate::registration::{Registration, ResourceDefinition};
 pub use crate::report::{

@@ -9,8 +9,20 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. A module imports from lower layers and itself, and from its own layer where no
 /// circle arises.
-const LAYERS: [&[&str]; 11] = [
-    &["cleanup", "clock", "error", "fork", "id", "memory", "resource", "serialize", "sync", "unwind"],
+const LAYERS: [&[&str]; 12] = [
+    &[
+        "cleanup",
+        "clock",
+        "error",
+        "finding",
+        "fork",
+        "id",
+        "memory",
+        "resource",
+        "serialize",
+        "sync",
+        "unwind",
+    ],
     &["config", "events", "runtime", "stats"],
     &["graph", "report"],
     &["registry"],
@@ -20,6 +32,7 @@ const LAYERS: [&[&str]; 11] = [
     &["guard"],
     &["registration"],
     &["manager"],
+    &["task", "thread"],
     &["lib"],
 ];
 

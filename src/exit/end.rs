@@ -1,13 +1,16 @@
 //! One teardown at the end of the process, on a thread of its own, within its time.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cleanup::CleanupReason;
+use crate::config::LeakSeverity;
 use crate::events::Subscription;
 use crate::exit::{panic, say, signal, sys};
+use crate::leak;
 use crate::registry::registry;
 use crate::registry::tree::Node;
 use crate::report::TeardownReport;
@@ -26,6 +29,9 @@ struct Root {
     process: u32,
 }
 
+/// Leaks were found that have to make the process fail.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
 static ROOT: OnceLock<Root> = OnceLock::new();
 
 /// From now on this manager is torn down at the end of the process.
@@ -42,8 +48,10 @@ pub(super) fn root() -> Option<&'static Arc<Node>> {
 }
 
 /// The end of the process, by the C library. Thread-locals of this thread are gone, and it may hold any lock.
-pub(super) fn at_exit() {
+/// Whether it has to fail: leaks were found, and that was asked for.
+pub(super) fn at_exit() -> bool {
     finish("process exit", CleanupReason::ProcessExit);
+    FAILED.load(Relaxed)
 }
 
 /// Tears the global manager down, if there is anything to do, or waits for who does that. Returns within the
@@ -54,6 +62,9 @@ pub(super) fn finish(why: &'static str, reason: CleanupReason) {
     if is_needed(root) {
         let deadline = root.config.shutdown_deadline;
         let run = move || {
+            if reason == CleanupReason::ProcessExit {
+                look_for_leaks(why, root);
+            }
             let report = tear_down(std::slice::from_ref(root), reason, deadline);
             report.iter().for_each(|report| say::report(why, report));
         };
@@ -64,6 +75,18 @@ pub(super) fn finish(why: &'static str, reason: CleanupReason) {
     }
     // A signal may have come meanwhile: then the process ends by that.
     signal::wait_for_end();
+}
+
+/// What is live now should not be, unless it was declared long-lived. Said before it is cleaned, as severely as the
+/// manager or the environment wants it.
+fn look_for_leaks(why: &str, root: &Arc<Node>) {
+    let Some((severity, leaks)) = leak::at_exit(root) else { return };
+    if severity >= LeakSeverity::Warn && leaks.has_news() {
+        sys::write_stderr(&format!("castoff: {why}: {leaks}\n"));
+    }
+    if severity == LeakSeverity::Fail && !leaks.is_empty() {
+        FAILED.store(true, Relaxed);
+    }
 }
 
 /// Whether there is anything to tear down, or to wait for. Where all is empty it stays so: it is sealed, before it

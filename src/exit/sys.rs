@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::SeqCst};
 
-use libc::{c_int, sigaction, sigset_t};
+use libc::{c_int, c_void, sigaction, sigset_t};
 
 use crate::error::ExitHookError;
 use crate::exit::options::ExitSignal;
@@ -36,15 +36,46 @@ static CTRLC: AtomicPtr<()> = AtomicPtr::new(null_mut());
 /// Whether every signal that ctrlc takes is ours.
 static TOOK_ALL: AtomicBool = AtomicBool::new(false);
 
-/// Has the C library call this at the end of the process: after `main` has returned, and in `exit`.
+/// The exit status of a process that would have succeeded, but for its leaks.
+const LEAKED: c_int = 99;
+
+/// Has the C library call [`end::at_exit`](super::end::at_exit) at the end of the process: after `main` has returned,
+/// and in `exit`.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(super) fn at_exit() {
-    extern "C" fn end() {
-        // What unwinds out of here aborts.
-        contain(super::end::at_exit);
+    // glibc's own: `atexit` for who wants to know the status (https://man7.org/linux/man-pages/man3/on_exit.3.html).
+    unsafe extern "C" {
+        fn on_exit(end: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+    }
+    extern "C" fn end(status: c_int, _: *mut c_void) {
+        finish(Some(status));
     }
     // SAFETY: `end` is an item of this crate and lives as long as the code that could call it: glibc forgets the
-    // hooks of a library that is unloaded. A refusal (no memory) means no teardown at exit, and nothing else.
+    // hooks of a library that is unloaded. It does not look at its second argument. A refusal (no memory) means no
+    // teardown at exit, and nothing else.
+    unsafe { on_exit(end, null_mut()) };
+}
+
+/// The same where the status can't be known.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(super) fn at_exit() {
+    extern "C" fn end() {
+        finish(None);
+    }
+    // SAFETY: `end` is an item of this crate and lives as long as the code that could call it. A refusal (no
+    // memory) means no teardown at exit, and nothing else.
     unsafe { libc::atexit(end) };
+}
+
+fn finish(status: Option<c_int>) {
+    // What unwinds out of here aborts.
+    let failed = contain(super::end::at_exit).unwrap_or(false);
+    // A failure of the program's own stays as it is.
+    if failed && status.unwrap_or(0) == 0 {
+        // SAFETY: ends the process; takes a number and touches no memory of ours. What the C library would still do,
+        // hooks that were registered earlier among it, is left undone: there is no other way to change the status.
+        unsafe { libc::_exit(LEAKED) };
+    }
 }
 
 /// What was there before the hooks: signal by signal, to be put back.

@@ -5,6 +5,8 @@ mod asynchronous;
 mod process;
 mod scope;
 
+pub(crate) use self::scope::{Entered, innermost};
+
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -17,9 +19,10 @@ use crate::config::ManagerConfig;
 use crate::error::{AlreadyInitialized, DependencyError, RegisterError, UnregisterError};
 use crate::events::{ResourceEvent, Subscription};
 use crate::exit;
+use crate::finding::ResourceLeak;
 use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
-use crate::leak::{self, ResourceLeak};
+use crate::leak::{self, LeakBaseline, LeakReport, Moment};
 use crate::registration::{Registration, ResourceDefinition, register_batch, register_short};
 use crate::registry::registry;
 use crate::registry::tree::{Node, Seed};
@@ -84,6 +87,10 @@ impl ResourceManager {
 
     fn node(&self) -> &Arc<Node> {
         &self.handle.node
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.node().name
     }
 
     /// The process's own manager, the root of all that is not isolated. Made on first use, and shut down when the
@@ -319,7 +326,25 @@ impl ResourceManager {
     /// assert!(manager.detect_leaks().is_empty());
     /// ```
     pub fn detect_leaks(&self) -> Vec<ResourceLeak> {
-        leak::detect(self.node())
+        leak::detect(self.node(), Moment::Now)
+    }
+
+    /// [`detect_leaks`](Self::detect_leaks), grouped by the line that made each, for people.
+    ///
+    /// # Examples
+    /// ```
+    /// let manager = castoff::ResourceManager::new("night shift");
+    /// let _guard = manager.guard("held", || ());
+    /// println!("{}", manager.leak_report());
+    /// # assert!(manager.leak_report().to_string().contains("still live"));
+    /// ```
+    pub fn leak_report(&self) -> LeakReport {
+        LeakReport::new(self.node().name.clone(), self.detect_leaks())
+    }
+
+    /// What is live here and below now, to be left out of later [reports](LeakReport::without).
+    pub fn leak_baseline(&self) -> LeakBaseline {
+        LeakBaseline::new(self.resources().into_iter().map(|info| info.id))
     }
 
     /// Calls `listener` with everything that happens in this manager and below, while the subscription lives. See

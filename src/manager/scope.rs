@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 #[cfg(feature = "tokio")]
 use std::pin::pin;
+use std::sync::atomic::Ordering::Relaxed;
 #[cfg(feature = "tokio")]
 use std::task::Poll;
 
@@ -28,10 +29,10 @@ thread_local! {
 }
 
 /// The calling thread is in this manager's scope while it lives.
-struct Entered;
+pub(crate) struct Entered;
 
 impl Entered {
-    fn enter(manager: &ResourceManager) -> Entered {
+    pub(crate) fn enter(manager: &ResourceManager) -> Entered {
         CURRENT.try_with(|scopes| scopes.borrow_mut().push(manager.clone())).unwrap_or(());
         Entered
     }
@@ -44,7 +45,13 @@ impl Drop for Entered {
     }
 }
 
+/// The manager of the scope that this thread is in.
+pub(crate) fn innermost() -> Option<ResourceManager> {
+    CURRENT.try_with(|scopes| scopes.borrow().last().cloned()).ok().flatten()
+}
+
 fn end(manager: &ResourceManager) -> TeardownReport {
+    manager.node().scope_over.store(true, Relaxed);
     shutdown(manager.node(), CleanupReason::ScopeEnded)
 }
 
@@ -64,8 +71,7 @@ impl ResourceManager {
     /// ```
     #[track_caller]
     pub fn current() -> ResourceManager {
-        let innermost = CURRENT.try_with(|scopes| scopes.borrow().last().cloned());
-        innermost.ok().flatten().unwrap_or_else(|| ResourceManager::global().clone())
+        innermost().unwrap_or_else(|| ResourceManager::global().clone())
     }
 
     /// Runs `body` with a child manager, which is shut down at its end, also when the body panics. What registers
@@ -153,6 +159,7 @@ impl ResourceManager {
                 })
                 .await
             };
+            manager.node().scope_over.store(true, Relaxed);
             let report = shutdown_async(manager.node(), CleanupReason::ScopeEnded).await;
             drop(ScopeGuard::into_inner(ending));
             match result {

@@ -10,7 +10,7 @@ use crate::error::RegisterError;
 use crate::events::{ResourceEvent, anyone_listens};
 use crate::guard::{Always, ResourceGuard};
 use crate::id::Label;
-use crate::registration::enter::{draft, refuse};
+use crate::registration::enter::{add_evidence, draft, refuse};
 use crate::registry::entry::Extra;
 use crate::registry::tree::Node;
 use crate::registry::{Applicant, Need, Refused, registry};
@@ -127,7 +127,9 @@ pub(crate) fn register_batch(
 ) -> Result<Vec<ResourceGuard<()>>, RegisterError> {
     let apply = |definition: ResourceDefinition| {
         let ResourceDefinition { label, created_at, category, priority, extra, needs, work } = definition;
-        Applicant { draft: draft(node, label, created_at, category, priority, Some(extra), work), needs }
+        let mut draft = draft(node, label, created_at, category, priority, Some(extra), work);
+        add_evidence(node, &mut draft);
+        Applicant { draft, needs }
     };
     let applicants: Vec<Applicant> = definitions.into_iter().map(apply).collect();
     let labels: Vec<Label> = match anyone_listens() {

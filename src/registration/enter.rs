@@ -8,6 +8,7 @@ use crate::error::RegisterError;
 use crate::events::{ResourceEvent, anyone_listens};
 use crate::guard::Strategy;
 use crate::id::{Label, ResourceId};
+use crate::leak::trace;
 use crate::registry::entry::{Draft, Extra, Phase};
 use crate::registry::tree::Node;
 use crate::registry::{Applicant, Need, Refused, registry};
@@ -37,6 +38,9 @@ pub(super) fn draft(
 
 pub(super) fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> Result<ResourceId, Refused> {
     let named = draft.extra.as_ref().is_some_and(|extra| extra.name.is_some());
+    if node.slow {
+        add_evidence(node, &mut draft);
+    }
     if needs.is_empty() && !named && !node.limited && !node.is_sealed() && !draft.label.is_empty() {
         let id = announce(node, &mut draft);
         // A shutdown may have looked for the last time between the question and the answer.
@@ -90,15 +94,20 @@ pub(crate) fn register_short(
 ) -> ResourceId {
     let label = if label.is_empty() { Label::from("unnamed") } else { label };
     let mut draft = draft(node, label, created_at, category, None, extra, work);
-    if node.limited || node.is_sealed() {
-        register_anyway(node, &mut draft)
-    } else {
-        announce(node, &mut draft)
+    if node.slow || node.is_sealed() { register_anyway(node, &mut draft) } else { announce(node, &mut draft) }
+}
+
+/// The backtrace, where the manager's policy wants it.
+#[cold]
+pub(super) fn add_evidence(node: &Node, draft: &mut Draft) {
+    if let Some(backtrace) = trace(node.config.backtraces, draft.created_at) {
+        draft.extra.get_or_insert_default().backtrace = Some(backtrace);
     }
 }
 
 #[cold]
 fn register_anyway(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
+    add_evidence(node, draft);
     let label = draft.label.clone();
     let limit = registry().limit_reached(node, 1);
     let id = announce(node, draft);

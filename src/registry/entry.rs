@@ -1,6 +1,8 @@
 //! What the registry keeps of one resource.
 
+use std::backtrace::Backtrace;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cleanup::Work;
@@ -88,6 +90,8 @@ pub(crate) struct Entry {
     pub(crate) linked: bool,
     /// Somebody waits for its end.
     pub(crate) watched: bool,
+    /// Another thread than the one that registered it has used it.
+    pub(crate) roams: bool,
 }
 
 /// What the registry says of a newcomer.
@@ -112,6 +116,7 @@ pub(crate) struct Extra {
     pub(crate) long_lived: bool,
     pub(crate) last_resort: Option<Work>,
     pub(crate) touched: Option<Coarse>,
+    pub(crate) backtrace: Option<Arc<Backtrace>>,
     /// Held on purpose by `ResourceGuard::leak`.
     pub(crate) leaked: bool,
     pub(crate) kept: Option<Kept>,
@@ -148,6 +153,7 @@ impl Default for Entry {
             guarded: false,
             linked: false,
             watched: false,
+            roams: false,
         }
     }
 }
@@ -170,6 +176,7 @@ impl Entry {
         self.guarded = true;
         self.linked = new.linked;
         self.watched = false;
+        self.roams = false;
     }
 
     pub(crate) fn stamp(&self, shard: u32) -> Stamp {

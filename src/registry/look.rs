@@ -13,7 +13,7 @@ use crate::registry::entry::{Entry, Phase};
 use crate::registry::shard::{Stall, Thread};
 use crate::registry::slab::Key;
 use crate::registry::tree::{Node, Totals};
-use crate::registry::{Registry, id_of};
+use crate::registry::{Lane, Registry, id_of};
 use crate::resource::{CategoryCounts, Priority, ResourceInfo, ResourceState};
 use crate::stats::{Latencies, ResourceStats};
 
@@ -22,14 +22,15 @@ pub(crate) struct Seen<'a> {
     pub(crate) id: ResourceId,
     pub(crate) entry: &'a Entry,
     pub(crate) stamp: Stamp,
-    pub(crate) thread: Option<&'a Label>,
+    /// Who registered it.
+    pub(crate) thread: Option<&'a Thread>,
 }
 
 impl Registry {
     /// Shows every entry of this one manager that has not ended.
     pub(crate) fn scan(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
         self.each(node, |number, key, entry, threads| {
-            let thread = threads.get(entry.thread).map(|thread| &thread.label);
+            let thread = threads.get(entry.thread);
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread });
         });
     }
@@ -72,7 +73,7 @@ impl Registry {
         let shard = self.shard(id).lock();
         let entry = shard.entries.get(id.key()).filter(|entry| !entry.phase.has_ended())?;
         let node = &shard.members.get(entry.member)?.node;
-        let thread = shard.threads.get(entry.thread).map(|thread| &thread.label);
+        let thread = shard.threads.get(entry.thread);
         let seen = Seen { id, entry, stamp: entry.stamp(id.shard() as u32), thread };
         node.is_within(within).then(|| visit(node, seen))
     }
@@ -109,7 +110,15 @@ impl Registry {
 
     pub(crate) fn touch(&self, id: ResourceId) {
         let now = Coarse::now();
-        self.with(id, |entry| entry.extra_mut().touched = Some(now));
+        self.with(id, |entry| {
+            entry.extra_mut().touched = Some(now);
+            entry.roams |= is_foreign(id, entry);
+        });
+    }
+
+    /// Its guard was used: by whom matters where the thread that registered it has ended.
+    pub(crate) fn use_it(&self, id: ResourceId) {
+        self.with(id, |entry| entry.roams |= is_foreign(id, entry));
     }
 
     /// What has not ended in this manager and below.
@@ -277,7 +286,7 @@ fn describe(node: &Node, seen: &Seen<'_>) -> ResourceInfo {
         state: entry.phase.into(),
         created_at: entry.created_at,
         age: entry.created.elapsed(),
-        thread: seen.thread.cloned().unwrap_or_else(|| Label::from("a thread that was ending")),
+        thread: seen.thread.map_or_else(|| Label::from("a thread that was ending"), |it| it.label.clone()),
         manager: node.name.clone(),
         tags: entry.tags().to_vec(),
         metadata: extra.map(|extra| extra.metadata.clone()).unwrap_or_default(),
@@ -288,4 +297,9 @@ fn describe(node: &Node, seen: &Seen<'_>) -> ResourceInfo {
         estimated_bytes: extra.and_then(|extra| extra.estimated_bytes),
         long_lived: extra.is_some_and(|extra| extra.long_lived),
     }
+}
+
+/// Whether the calling thread is another than the one that registered this.
+fn is_foreign(id: ResourceId, entry: &Entry) -> bool {
+    Lane::current() != (id.shard() as u32, entry.thread)
 }

@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use crate::config::ManagerConfig;
+use crate::config::{Backtraces, ManagerConfig};
 use crate::events::{Listeners, ResourceEvent};
 use crate::graph::{Graph, Unit};
 use crate::id::{Label, ManagerId, ResourceId, Stamp};
@@ -89,6 +89,8 @@ pub(crate) struct Node {
     pub(crate) abandoned: AtomicBool,
     /// Shut down: builders are refused.
     pub(crate) sealed: AtomicBool,
+    /// It was a scope, and that has ended.
+    pub(crate) scope_over: AtomicBool,
     /// Whether its parent lists it. It does from birth until the end, and again when a late guard comes.
     pub(crate) attached: Lock<bool>,
     pub(crate) children: Lock<BTreeMap<ManagerId, Arc<Node>>>,
@@ -102,6 +104,8 @@ pub(crate) struct Node {
     pub(crate) handed_over: Tally,
     /// Itself or one above it has a limit on what may live at once.
     pub(crate) limited: bool,
+    /// Registrations take the long way: they are limited, or leave more evidence.
+    pub(crate) slow: bool,
 }
 
 /// What a manager is made from.
@@ -115,19 +119,22 @@ pub(crate) struct Seed {
 impl Node {
     pub(crate) fn new(seed: Seed, id: ManagerId, stamp: Stamp, shards: usize) -> Arc<Node> {
         let parent = seed.parent;
+        let limited =
+            seed.config.max_resources.is_some() || parent.as_ref().is_some_and(|parent| parent.limited);
         Arc::new(Node {
             id,
             name: seed.name,
             created_at: seed.created_at,
             stamp,
             tree: parent.as_ref().map_or_else(Arc::default, |parent| parent.tree.clone()),
-            limited: seed.config.max_resources.is_some()
-                || parent.as_ref().is_some_and(|parent| parent.limited),
+            limited,
+            slow: limited || seed.config.backtraces != Backtraces::Never,
             config: seed.config,
             depth: parent.as_ref().map_or(0, |parent| parent.depth + 1),
             lanes: (0..shards).map(|_| AtomicU32::new(0)).collect(),
             abandoned: AtomicBool::new(false),
             sealed: AtomicBool::new(parent.as_ref().is_some_and(|parent| parent.is_sealed())),
+            scope_over: AtomicBool::new(false),
             attached: Lock::new(false),
             children: Lock::default(),
             names: Lock::default(),
@@ -197,6 +204,11 @@ impl Node {
         for node in self.upwards() {
             node.listeners.tell(event);
         }
+    }
+
+    /// Whether anyone would be told.
+    pub(crate) fn is_heard(self: &Arc<Node>) -> bool {
+        self.upwards().any(|node| !node.listeners.is_empty())
     }
 
     pub(crate) fn add_totals(&self, totals: Totals) {

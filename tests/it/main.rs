@@ -7,6 +7,7 @@ mod deferral;
 mod events;
 mod graph;
 mod guard;
+mod leaks;
 mod managers;
 mod model;
 mod registration;

@@ -49,9 +49,11 @@ fn subject(event: &ResourceEvent) -> &str {
         | ResourceEvent::Cleaned { label, .. }
         | ResourceEvent::SlowCleanup { label, .. }
         | ResourceEvent::FinishedLate { label, .. }
+        | ResourceEvent::Unleaked { label, .. }
         | ResourceEvent::LimitExceeded { label, .. }
         | ResourceEvent::RegisteredAfterShutdown { label, .. } => label,
         ResourceEvent::CleanupFailed { error, .. } => &error.label,
+        ResourceEvent::LeakDetected { leak } => &leak.label,
         ResourceEvent::TeardownStarted { manager, .. } | ResourceEvent::TeardownFinished { manager, .. } => {
             manager
         }
@@ -72,6 +74,8 @@ fn kind(event: &ResourceEvent) -> &'static str {
         ResourceEvent::FinishedLate { .. } => "finished late",
         ResourceEvent::LimitExceeded { .. } => "limit exceeded",
         ResourceEvent::RegisteredAfterShutdown { .. } => "registered after shutdown",
+        ResourceEvent::LeakDetected { .. } => "leak",
+        ResourceEvent::Unleaked { .. } => "unleaked",
         _ => "something else",
     }
 }

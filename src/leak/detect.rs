@@ -1,0 +1,112 @@
+//! Finds what should not be alive, and says why.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::clock::Coarse;
+use crate::finding::{LeakReason, ResourceLeak};
+use crate::id::Label;
+use crate::leak::follow::follow;
+use crate::registry::entry::{Entry, Phase};
+use crate::registry::tree::Node;
+use crate::registry::{Seen, registry};
+
+/// When somebody looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Moment {
+    /// At any time.
+    Now,
+    /// The process is ending.
+    Exit,
+}
+
+/// Everything live below this manager that should not be: the surest reason first, then the most of them, then the
+/// oldest. What is ending anyway (deferred, being cleaned) is no leak of its own.
+pub(crate) fn detect(within: &Arc<Node>, moment: Moment) -> Vec<ResourceLeak> {
+    let mut leaks = Vec::new();
+    for node in within.subtree() {
+        let scope = ended_scope(&node);
+        registry().scan(&node, |seen| leaks.extend(judge(&node, scope.as_ref(), &seen, moment)));
+    }
+    let graph = within.tree.graph.lock();
+    for leak in &mut leaks {
+        leak.dependents = graph.dependents(leak.id);
+    }
+    drop(graph);
+    leaks.sort_by_key(ResourceLeak::rank);
+    follow(&leaks);
+    leaks
+}
+
+/// The innermost scope around a manager that has ended.
+fn ended_scope(node: &Arc<Node>) -> Option<Label> {
+    node.upwards().find(|node| node.scope_over.load(Relaxed)).map(|node| node.name.clone())
+}
+
+fn judge(node: &Node, scope: Option<&Label>, seen: &Seen<'_>, moment: Moment) -> Option<ResourceLeak> {
+    let entry = seen.entry;
+    let meant = entry.extra.as_ref().is_some_and(|extra| extra.long_lived || extra.leaked);
+    if meant || entry.phase != Phase::Live || !seen.is_ours() {
+        return None;
+    }
+    let age = entry.created.elapsed();
+    let reasons = reasons(node, scope, seen, age, moment);
+    if reasons.is_empty() {
+        return None;
+    }
+    let extra = entry.extra.as_ref();
+    Some(ResourceLeak {
+        id: seen.id,
+        label: entry.label.clone(),
+        category: entry.category,
+        age,
+        reasons,
+        created_at: entry.created_at,
+        thread: seen.thread.map_or_else(|| Label::from("a thread that was ending"), |it| it.label.clone()),
+        manager: node.name.clone(),
+        tags: entry.tags().to_vec(),
+        metadata: extra.map(|extra| extra.metadata.clone()).unwrap_or_default(),
+        dependents: Vec::new(),
+        backtrace: extra.and_then(|extra| extra.backtrace.clone()),
+    })
+}
+
+/// Certain ones hold at any age, suspected ones from the limit on.
+fn reasons(
+    node: &Node,
+    scope: Option<&Label>,
+    seen: &Seen<'_>,
+    age: Duration,
+    moment: Moment,
+) -> Vec<LeakReason> {
+    let mut reasons = Vec::new();
+    if moment == Moment::Exit {
+        reasons.push(LeakReason::HeldAtExit);
+    }
+    if let Some(scope) = scope {
+        reasons.push(LeakReason::ScopeEnded { scope: scope.clone() });
+    }
+    let extra = seen.entry.extra.as_ref();
+    let limit = extra.and_then(|extra| extra.leak_after).unwrap_or(node.config.leak_after);
+    if age < limit {
+        return reasons;
+    }
+    if let Some(owner) = seen.thread.filter(|thread| thread.ended && !seen.entry.roams) {
+        reasons.push(LeakReason::OwnerThreadEnded { thread: owner.label.clone() });
+    }
+    if !limit.is_zero() {
+        reasons.push(LeakReason::Overdue { limit });
+        reasons.extend(unused(seen.entry, limit));
+    }
+    if reasons.is_empty() {
+        reasons.push(LeakReason::StillLive);
+    }
+    reasons
+}
+
+fn unused(entry: &Entry, limit: Duration) -> Option<LeakReason> {
+    let touched = entry.extra.as_ref()?.touched?;
+    let since = Coarse::now().since(touched);
+    (since >= limit).then_some(LeakReason::Unused { since })
+}

@@ -1,0 +1,241 @@
+//! A look at what is alive, for people: grouped by the line that made it.
+
+use std::backtrace::Backtrace;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::finding::ResourceLeak;
+use crate::id::{Label, ResourceId};
+use crate::leak::allow::{LeakAllowList, StaleRule};
+use crate::report::text;
+
+/// Leaks of one line that are shown before the rest is only counted.
+const SHOWN: usize = 3;
+
+/// What is alive that should not be, grouped by the line that made it.
+///
+/// Displays as a text for people: for each line how many, how old the oldest is, and the first few with their reasons.
+///
+/// # Examples
+/// ```
+/// use castoff::ResourceManager;
+///
+/// let manager = ResourceManager::new("shop");
+/// let guards: Vec<_> = (0..3).map(|n| manager.guard(format!("session {n}"), || ())).collect();
+/// let report = manager.leak_report();
+/// assert_eq!((report.leaks().len(), report.groups().len()), (3, 1), "one line made all of them");
+/// println!("{report}");
+/// # assert!(report.to_string().starts_with("3 leaks in `shop`, made at 1 line\n"));
+/// drop(guards);
+/// assert!(manager.leak_report().is_empty());
+/// ```
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct LeakReport {
+    manager: Label,
+    groups: Vec<LeakGroup>,
+    /// Group by group.
+    leaks: Vec<ResourceLeak>,
+    allowed: usize,
+    stale_rules: Vec<StaleRule>,
+    notes: Vec<String>,
+}
+
+/// The leaks that one line made.
+///
+/// # Examples
+/// ```
+/// let manager = castoff::ResourceManager::new("groups");
+/// let _guard = manager.guard("held", || ());
+/// let report = manager.leak_report();
+/// assert_eq!((report.groups()[0].count, report.groups()[0].created_at.file()), (1, file!()));
+/// ```
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct LeakGroup {
+    /// The line.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::location"))]
+    pub created_at: &'static Location<'static>,
+    /// How many there are of it.
+    pub count: usize,
+    /// How long the oldest has lived.
+    pub oldest: Duration,
+}
+
+/// What was live at some moment, to be left out of later reports.
+///
+/// # Examples
+/// ```
+/// let manager = castoff::ResourceManager::new("baselines");
+/// let _known = manager.guard("known", || ());
+/// let baseline = manager.leak_baseline();
+/// let _new = manager.guard("new", || ());
+/// let report = manager.leak_report().without(&baseline);
+/// assert_eq!(report.leaks()[0].label, "new");
+/// ```
+#[derive(Clone, Default, Debug)]
+pub struct LeakBaseline(HashSet<ResourceId>);
+
+impl LeakBaseline {
+    pub(crate) fn new(ids: impl Iterator<Item = ResourceId>) -> LeakBaseline {
+        LeakBaseline(ids.collect())
+    }
+}
+
+impl LeakReport {
+    /// The leaks worst first; the groups in the order of their worst.
+    pub(crate) fn new(manager: Label, leaks: Vec<ResourceLeak>) -> LeakReport {
+        let mut report = LeakReport {
+            manager,
+            groups: Vec::new(),
+            leaks: Vec::new(),
+            allowed: 0,
+            stale_rules: Vec::new(),
+            notes: Vec::new(),
+        };
+        report.group(leaks);
+        report
+    }
+
+    fn group(&mut self, leaks: Vec<ResourceLeak>) {
+        let mut sites: BTreeMap<&'static Location<'static>, Vec<ResourceLeak>> = BTreeMap::new();
+        for leak in leaks {
+            sites.entry(leak.created_at).or_default().push(leak);
+        }
+        let mut groups: Vec<_> = sites.into_iter().collect();
+        groups.sort_by_key(|(_, leaks)| leaks.first().map(ResourceLeak::rank));
+        let oldest = |leaks: &[ResourceLeak]| leaks.iter().map(|leak| leak.age).max().unwrap_or_default();
+        self.groups = groups
+            .iter()
+            .map(|(created_at, leaks)| LeakGroup { created_at, count: leaks.len(), oldest: oldest(leaks) })
+            .collect();
+        self.leaks = groups.into_iter().flat_map(|(_, leaks)| leaks).collect();
+    }
+
+    fn retain(&mut self, keep: impl FnMut(&ResourceLeak) -> bool) {
+        let mut leaks = std::mem::take(&mut self.leaks);
+        leaks.retain(keep);
+        self.group(leaks);
+    }
+
+    /// The leaks, group by group, worst first.
+    pub fn leaks(&self) -> &[ResourceLeak] {
+        &self.leaks
+    }
+
+    /// The lines that made them, the one with the worst first.
+    pub fn groups(&self) -> &[LeakGroup] {
+        &self.groups
+    }
+
+    /// Whether there are no leaks.
+    pub fn is_empty(&self) -> bool {
+        self.leaks.is_empty()
+    }
+
+    /// The rules of an [allow-list](Self::allow) that should go: they matched nothing, or have expired.
+    pub fn stale_rules(&self) -> &[StaleRule] {
+        &self.stale_rules
+    }
+
+    /// Without what was live when the baseline was taken.
+    #[must_use = "it is another report"]
+    pub fn without(mut self, baseline: &LeakBaseline) -> LeakReport {
+        self.retain(|leak| !baseline.0.contains(&leak.id));
+        self
+    }
+
+    /// Without what the list allows. Its rules that matched nothing, or have expired, are in
+    /// [`stale_rules`](Self::stale_rules); an expired rule allows nothing.
+    #[must_use = "it is another report"]
+    pub fn allow(mut self, list: &LeakAllowList) -> LeakReport {
+        let mut verdict = list.judge();
+        let before = self.leaks.len();
+        self.retain(|leak| !verdict.allows(leak));
+        self.allowed += before - self.leaks.len();
+        self.stale_rules.extend(verdict.stale());
+        self
+    }
+
+    /// Whether there is anything that a person should hear of.
+    pub(crate) fn has_news(&self) -> bool {
+        !(self.is_empty() && self.stale_rules.is_empty() && self.notes.is_empty())
+    }
+
+    pub(crate) fn with_note(mut self, note: String) -> LeakReport {
+        self.notes.push(note);
+        self
+    }
+}
+
+impl fmt::Display for LeakReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (leaks, lines) = (self.leaks.len(), self.groups.len());
+        let manager = text::label(&self.manager);
+        match leaks {
+            0 => write!(f, "no leaks in `{manager}`")?,
+            1 => write!(f, "1 leak in `{manager}`")?,
+            _ => write!(
+                f,
+                "{leaks} leaks in `{manager}`, made at {lines} {}",
+                if lines == 1 { "line" } else { "lines" }
+            )?,
+        }
+        if self.allowed > 0 {
+            write!(f, "; {} more {} allowed", self.allowed, if self.allowed == 1 { "is" } else { "are" })?;
+        }
+        let mut rest = &self.leaks[..];
+        for group in &self.groups {
+            let (these, others) = rest.split_at(group.count);
+            write_group(f, group, these)?;
+            rest = others;
+        }
+        for rule in &self.stale_rules {
+            write!(f, "\n{rule}")?;
+        }
+        for note in &self.notes {
+            write!(f, "\n{note}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_group(f: &mut fmt::Formatter<'_>, group: &LeakGroup, leaks: &[ResourceLeak]) -> fmt::Result {
+    let oldest = text::duration(group.oldest);
+    write!(f, "\n{}: {}, the oldest for {oldest}", group.created_at, group.count)?;
+    for leak in leaks.iter().take(SHOWN) {
+        write!(f, "\n  `{}` ({})", text::label(&leak.label), leak.category)?;
+        write!(f, " by {}, in `{}`", text::plain(&leak.thread), text::label(&leak.manager))?;
+        write!(f, ", for {}: {}", text::duration(leak.age), text::plain(&leak.why()))?;
+        match leak.dependents.len() {
+            0 => {}
+            1 => write!(f, "; 1 depends on it")?,
+            count => write!(f, "; {count} depend on it")?,
+        }
+        if let Some(backtrace) = &leak.backtrace {
+            write_frames(f, backtrace)?;
+        }
+    }
+    match leaks.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => write!(f, "\n  and {more} more"),
+    }
+}
+
+/// The frames from the caller of castoff on: what is above is the same in every one.
+fn write_frames(f: &mut fmt::Formatter<'_>, backtrace: &Backtrace) -> fmt::Result {
+    let shown = backtrace.to_string();
+    let lines: Vec<&str> = shown.lines().collect();
+    let frame = |line: &str| line.trim_start().split_once(": ").map(|(_, name)| name.to_owned());
+    let ours = |line: &&str| frame(line).is_some_and(|name| is_ours(&name));
+    let last = lines.iter().rposition(ours).map_or(0, |at| at + 1);
+    let start = lines[last..].iter().position(|line| frame(line).is_some()).unwrap_or(0) + last;
+    lines[start..].iter().try_for_each(|line| write!(f, "\n    {line}"))
+}
+
+fn is_ours(frame: &str) -> bool {
+    frame.trim_start_matches('<').starts_with("castoff::")
+}
