@@ -124,7 +124,8 @@ impl ManagerConfig {
         ManagerConfig { default_timeout: Some(limit), ..self }
     }
 
-    /// How long `shutdown` and the end of a scope take at most. 10 s unless set; `Duration::MAX` for ever.
+    /// How long `shutdown`, the end of a scope and the teardown at the end of the process take at most. 10 s unless
+    /// set; `Duration::MAX` for ever.
     pub fn shutdown_deadline(self, limit: Duration) -> Self {
         ManagerConfig { shutdown_deadline: limit, ..self }
     }

@@ -40,10 +40,6 @@ impl ExitSignal {
             ExitSignal::Terminate => 15,
         }
     }
-
-    pub(super) fn from_number(number: i32) -> Option<ExitSignal> {
-        ExitSignal::ALL.into_iter().find(|signal| signal.number() == number)
-    }
 }
 
 impl fmt::Display for ExitSignal {
