@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// What cleanups are: every case that has cleanups is run with each.
-pub(crate) const KINDS: [&str; 1] = ["sync"];
+pub(crate) const KINDS: [&str; 2] = ["sync", "async"];
 
 /// A victim's resources, in the order in which they have to be cleaned.
 pub(crate) const FLEET: [&str; 3] = ["server", "cache", "pool"];

@@ -39,7 +39,7 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
         }
         "exit-hanging" => {
             limited();
-            let _guards = (fleet(global(), kind), hanging(global()));
+            let _guards = (fleet(global(), kind), hanging(global(), kind));
             std::process::exit(5)
         }
         "exit-failing" => {
@@ -94,7 +94,7 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
         }
         "panic-hanging" => {
             limited();
-            let _guards = (fleet(global(), kind), hanging(global()));
+            let _guards = (fleet(global(), kind), hanging(global(), kind));
             panic!("main is done for")
         }
         "panic-in-cleanups" => {

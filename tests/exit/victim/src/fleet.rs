@@ -11,12 +11,14 @@ use crate::log::say;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Sync,
+    Async,
 }
 
 impl Kind {
     pub fn named(name: &str) -> Kind {
         match name {
             "sync" => Kind::Sync,
+            "async" => Kind::Async,
             _ => panic!("no kind of cleanup is named {name:?}"),
         }
     }
@@ -31,8 +33,13 @@ pub fn one(manager: &ResourceManager, kind: Kind, name: &'static str, needs: &[&
         registration = registration.depends_on(*dependency);
     }
     match kind {
-        Kind::Sync => registration.guard(move || say(name)).expect("it can be registered"),
+        Kind::Sync => registration.guard(move || say(name)),
+        Kind::Async => registration.guard_async(move || async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            say(name);
+        }),
     }
+    .expect("it can be registered")
 }
 
 /// Pool, cache and server, in the order in which they were made: each needs what stands before it. Cleaned in order
@@ -45,12 +52,19 @@ pub fn fleet(manager: &ResourceManager, kind: Kind) -> [Guard; 3] {
 }
 
 /// One whose cleanup says that it hangs, and does.
-pub fn hanging(manager: &ResourceManager) -> Guard {
-    let hang = || {
-        say("hangs");
-        thread::sleep(Duration::from_secs(600));
-    };
-    manager.resource("hanging").timeout(Duration::MAX).guard(hang).expect("it can be registered")
+pub fn hanging(manager: &ResourceManager, kind: Kind) -> Guard {
+    let registration = manager.resource("hanging").timeout(Duration::MAX);
+    match kind {
+        Kind::Sync => registration.guard(|| {
+            say("hangs");
+            thread::sleep(Duration::from_secs(600));
+        }),
+        Kind::Async => registration.guard_async(|| async {
+            say("hangs");
+            std::future::pending::<()>().await;
+        }),
+    }
+    .expect("it can be registered")
 }
 
 pub fn global() -> &'static ResourceManager {

@@ -1,7 +1,7 @@
 //! The programs that tests/exit starts, and looks at how they end: `castoff-victim CASE [KIND]`.
 //!
 //! What happens is written line by line to the file that `CASTOFF_LOG` names, each line by one `write`, so that the
-//! log holds whatever was said before the end, in the order of it. KIND is what cleanups are: `sync`.
+//! log holds whatever was said before the end, in the order of it. KIND is what cleanups are: `sync` or `async`.
 
 mod ends;
 mod fleet;

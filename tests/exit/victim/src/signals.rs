@@ -51,11 +51,11 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
             wait_for_ever()
         }
         "wait-hanging" => {
-            let _guards = (fleet(global(), kind), hanging(global()));
+            let _guards = (fleet(global(), kind), hanging(global(), kind));
             ready(ExitOptions::default().deadline(Duration::from_secs(1)))
         }
         "wait-hanging-long" => {
-            let _guards = (fleet(global(), kind), hanging(global()));
+            let _guards = (fleet(global(), kind), hanging(global(), kind));
             ready(ExitOptions::default())
         }
         "wait-hanging-callback" => {
@@ -66,7 +66,7 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
         "wait-hanging-child-manager" => {
             let _base = one(global(), kind, "base", &[]);
             let service = ResourceManager::new("service");
-            let _hanging = hanging(&service);
+            let _hanging = hanging(&service, kind);
             let options = ExitOptions::default().deadline(Duration::from_secs(1));
             service.install_exit_hooks(options).expect("the hooks can be installed").forget();
             say("ready");
@@ -199,7 +199,7 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
         }
         "limited-wait" => {
             limited();
-            let _guards = (fleet(global(), kind), hanging(global()));
+            let _guards = (fleet(global(), kind), hanging(global(), kind));
             ready(ExitOptions::default())
         }
         _ => None,
