@@ -11,6 +11,7 @@ mod ends;
 mod frameworks;
 mod holders;
 mod hooks;
+mod leaks;
 mod outside;
 mod races;
 mod random;

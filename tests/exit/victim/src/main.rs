@@ -8,6 +8,7 @@ mod fleet;
 #[cfg(feature = "frameworks")]
 mod frameworks;
 mod holders;
+mod leaks;
 mod log;
 mod races;
 mod random;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let kind = Kind::named(arguments.next().as_deref().unwrap_or("sync"));
     let known = ends::run(&case, kind)
         .or_else(|| holders::run(&case, kind))
+        .or_else(|| leaks::run(&case, kind))
         .or_else(|| signals::run(&case, kind))
         .or_else(|| races::run(&case, kind))
         .or_else(|| random::run(&case));
