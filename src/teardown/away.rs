@@ -38,7 +38,7 @@ impl Cancel {
             awaited.run.upgrade()
         };
         if let Some(run) = run {
-            run.wake();
+            run.hold();
         }
     }
 }

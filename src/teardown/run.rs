@@ -131,11 +131,11 @@ impl Run {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something has changed that the supervisor has to look at.
+    /// Nobody awaits it any more: from here on nothing starts. The supervisor sees to the rest.
     #[cfg(feature = "tokio")]
-    pub(super) fn wake(&self) {
-        // Under the lock: it looks under it, and then waits.
-        let _state = self.state();
+    pub(super) fn hold(&self) {
+        let mut state = self.state();
+        state.stopped.get_or_insert(SkipReason::DeadlinePassed);
         self.watch.notify_one();
     }
 

@@ -23,9 +23,11 @@ impl Run {
     /// Returns when everything is over, or the deadline has come.
     pub(super) fn supervise(self: &Arc<Self>, turn: &mut Option<Turn>) {
         let mut state = self.state();
+        let mut cancelled = false;
         loop {
-            if turn.is_some() && self.options.is_cancelled() {
+            if !cancelled && self.options.is_cancelled() {
                 // What runs goes on, and is watched to its end; what has not started is somebody else's from now on.
+                cancelled = true;
                 state.stop(&self.line, SkipReason::DeadlinePassed);
                 drop(state);
                 *turn = None;
