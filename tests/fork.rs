@@ -173,3 +173,66 @@ fn a_guard_that_the_child_made_is_the_childs_own_and_cleans() {
     assert_eq!(ran, 1);
     assert_eq!(runs.count(), 0);
 }
+
+#[cfg(feature = "tokio")]
+#[test]
+fn dropping_an_asynchronous_guard_in_a_forked_child_runs_nothing() {
+    let _alone = alone();
+    let (manager, runs) = (manager(), Runs::default());
+    let run = runs.cleanup();
+    let guard = Shared::new(manager.guard_async("session", || async { run() }));
+    assert_eq!(ran_in_a_child(&runs, || drop(guard.take())), 0);
+    drop(guard.take());
+    assert_eq!((runs.count(), manager.resource_count()), (1, 0));
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_forked_child_has_a_runtime_of_its_own_for_its_own_asynchronous_cleanups() {
+    let _alone = alone();
+    let (outside, runs) = (manager(), Runs::default());
+    // The parent's runs when the child is forked; none of its threads is in the child.
+    drop(outside.guard_async("the parent's", tokio::task::yield_now));
+    let run = runs.cleanup();
+    let ran = ran_in_a_child(&runs, || {
+        let session = || async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            run();
+        };
+        drop(manager().guard_async("the child's", session));
+    });
+    assert_eq!(ran, 1);
+    // And the parent's goes on.
+    drop(outside.guard_async("afterwards", tokio::task::yield_now));
+    assert_eq!((outside.stats().cleaned, outside.resource_count()), (2, 0));
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn what_was_handed_over_when_the_child_is_forked_ends_in_the_parent_alone() {
+    let _alone = alone();
+    let (manager, runs) = (manager(), Runs::default());
+    let (begun, end, run) = (AtomicI32::new(0), AtomicI32::new(0), runs.cleanup());
+    let signals = Arc::new((begun, end));
+    let there = signals.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        drop(manager.guard_async("session", || async move {
+            there.0.store(1, Ordering::SeqCst);
+            while there.1.load(Ordering::SeqCst) == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            run();
+        }));
+    });
+    let start = Instant::now();
+    while signals.0.load(Ordering::SeqCst) == 0 {
+        assert!(start.elapsed() < LIMIT, "the cleanup never began");
+        thread::sleep(Duration::from_millis(1));
+    }
+    let in_child = signals.clone();
+    assert_eq!(ran_in_a_child(&runs, move || in_child.1.store(1, Ordering::SeqCst)), 0);
+    signals.1.store(1, Ordering::SeqCst);
+    assert!(manager.cleanup().is_success());
+    assert_eq!((runs.count(), manager.resource_count()), (1, 0));
+}

@@ -17,9 +17,9 @@ pub(crate) use log::{Counted, DropCounter, OrderLog};
 pub(crate) use recorder::Recorder;
 #[cfg(feature = "tokio")]
 pub(crate) use signal::Signal;
-pub(crate) use watchdog::{LIMIT, PATIENCE, panic_of, shortly, until, watchdog};
 #[cfg(feature = "tokio")]
-pub(crate) use watchdog::{thread_names, watchdog_telling};
+pub(crate) use watchdog::watchdog_telling;
+pub(crate) use watchdog::{LIMIT, PATIENCE, panic_of, shortly, until, watchdog};
 
 /// A manager in no tree: what other tests do cannot reach it.
 pub(crate) fn manager() -> ResourceManager {

@@ -66,7 +66,7 @@ fn told_in_time(story: impl FnOnce() -> String + Send + 'static) -> String {
 }
 
 /// The threads of this process, by the first 15 characters of their names, where the system tells.
-pub(crate) fn thread_names() -> Vec<String> {
+fn thread_names() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
     tasks.filter_map(name).map(|name| name.trim_end().to_owned()).collect()
