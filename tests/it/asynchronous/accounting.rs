@@ -6,7 +6,7 @@ use std::time::Duration;
 use castoff::{ResourceGuard, ResourceManager, ResourceState};
 
 use super::*;
-use crate::support::{DropCounter, Gate};
+use crate::support::{DropCounter, Gate, Recorder};
 
 /// Drops a guard in asynchronous code whose cleanup has begun, and ends when the returned signal is given.
 async fn hand_over(manager: &ResourceManager, log: &OrderLog, entry: &str) -> Signal {
@@ -130,15 +130,16 @@ fn assert_waits<F: Future<Output = ()> + Send + 'static>(
     manager: &ResourceManager,
     wait: impl Fn(ResourceManager) -> F,
 ) {
+    let heard = Recorder::on(manager);
     let runtime = multi_thread(2);
     runtime.block_on(async {
         let log = OrderLog::new();
         let end = hand_over(manager, &log, "handed over").await;
         let waiting = tokio::spawn(wait(manager.clone()));
-        for _ in 0..20 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            assert!(!waiting.is_finished(), "it did not wait");
-        }
+        // It is told of when the choice is made: from then on it waits for what it chose.
+        heard.wait_for("teardown started test");
+        assert!(!waiting.is_finished(), "it did not wait");
+        assert!(!heard.words().contains(&"teardown finished test".to_owned()));
         end.give();
         waiting.await.expect("no panic");
         log.assert_is(&["handed over"]);

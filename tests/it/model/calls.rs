@@ -80,11 +80,11 @@ impl Replay {
             registration = registration.priority(priority);
         }
         let allowed = registration.check().is_ok();
-        let (ending, log) = (profile.ending, &self.log);
+        let log = &self.log;
         let result = match profile.cleans {
-            Cleans::Always => keep(registration, resource, ending, log),
-            Cleans::OnUnwind => keep(registration.strategy::<OnUnwind>(), resource, ending, log),
-            Cleans::OnSuccess => keep(registration.strategy::<OnSuccess>(), resource, ending, log),
+            Cleans::Always => keep(registration, resource, profile, log),
+            Cleans::OnUnwind => keep(registration.strategy::<OnUnwind>(), resource, profile, log),
+            Cleans::OnSuccess => keep(registration.strategy::<OnSuccess>(), resource, profile, log),
         };
         same("check() before the registration", &allowed, &result.is_ok())?;
         Ok(result)

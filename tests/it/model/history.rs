@@ -49,6 +49,8 @@ pub(crate) struct Profile {
     pub(crate) tags: Vec<&'static str>,
     pub(crate) ending: Ending,
     pub(crate) cleans: Cleans,
+    /// Whether its cleanup awaits. The model needs not know: outside of a runtime that changes nothing.
+    pub(crate) awaits: bool,
 }
 
 /// What its cleanup does.
@@ -159,9 +161,22 @@ fn profile() -> impl Strategy<Value = Profile> {
     let cleans = prop_oneof![
         8 => Just(Cleans::Always), 1 => Just(Cleans::OnUnwind), 1 => Just(Cleans::OnSuccess)
     ];
-    (category(), prop::option::weighted(0.4, priority()), vec(tag(), 0..=1), ending, cleans).prop_map(
-        |(category, priority, tags, ending, cleans)| Profile { category, priority, tags, ending, cleans },
+    let priority = prop::option::weighted(0.4, priority());
+    (category(), priority, vec(tag(), 0..=1), ending, cleans, awaits()).prop_map(
+        |(category, priority, tags, ending, cleans, awaits)| Profile {
+            category,
+            priority,
+            tags,
+            ending,
+            cleans,
+            awaits,
+        },
     )
+}
+
+/// Some cleanups await, where there are such.
+pub(crate) fn awaits() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(if cfg!(feature = "tokio") { 0.3 } else { 0.0 })
 }
 
 fn filter() -> impl Strategy<Value = Filter> {

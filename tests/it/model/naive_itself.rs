@@ -12,6 +12,7 @@ fn profile(priority: Priority) -> Profile {
         tags: Vec::new(),
         ending: Ending::Ends,
         cleans: Cleans::Always,
+        awaits: false,
     }
 }
 

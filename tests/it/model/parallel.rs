@@ -8,7 +8,7 @@ use castoff::{ManagerConfig, Priority, ResourceManager};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::history::{Cleans, Ending, Filter, Profile};
+use super::history::{Cleans, Ending, Filter, Profile, awaits};
 use super::naive::{Naive, Unit};
 use super::outcome::{Comparison, label};
 use crate::storm::quiet::ON_PURPOSE;
@@ -28,6 +28,7 @@ struct Node {
     needs: Vec<usize>,
     priority: Priority,
     ending: Ending,
+    awaits: bool,
 }
 
 impl fmt::Debug for Graph {
@@ -42,8 +43,9 @@ pub(crate) fn graphs() -> impl Strategy<Value = Graph> {
         4 => Just(Priority::Medium), 1 => Just(Priority::Low), 1 => Just(Priority::High), 1 => Just(Priority::Critical)
     ];
     let ending = prop_oneof![6 => Just(Ending::Ends), 1 => Just(Ending::Fails), 1 => Just(Ending::Panics)];
-    let node = (0_usize..3, vec(0_usize..24, 0..=3), priority, ending)
-        .prop_map(|(manager, needs, priority, ending)| Node { manager, needs, priority, ending });
+    let node = (0_usize..3, vec(0_usize..24, 0..=3), priority, ending, awaits()).prop_map(
+        |(manager, needs, priority, ending, awaits)| Node { manager, needs, priority, ending, awaits },
+    );
     (prop_oneof![2 => Just(1_usize), 1 => 2_usize..=3], 1_usize..=4, vec(node, 1..=24))
         .prop_map(|(managers, concurrency, nodes)| Graph { managers, concurrency, nodes })
 }
@@ -94,7 +96,8 @@ pub(crate) fn tear_down(graph: &Graph) -> Result<(), String> {
             .priority(node.priority)
             .depends_on_all(known.needs.iter().map(|&on| &guards[on]));
         let (moments, ending) = (moments.clone(), node.ending);
-        let guard = registration.guard(move || moments.cleanup(resource, ending));
+        let cleanup = super::probe::cleanup(move || moments.cleanup(resource, ending), node.awaits);
+        let guard = registration.with_cleanup(cleanup);
         guards.push(guard.map_err(|refused| format!("r{resource}: {refused}"))?);
     }
 
@@ -118,6 +121,7 @@ fn modelled(naive: &mut Naive, node: &Node, managers: usize) -> usize {
         tags: Vec::new(),
         ending: node.ending,
         cleans: Cleans::Always,
+        awaits: node.awaits,
     };
     let resource = naive.register(node.manager % managers, needs, profile);
     if naive.has_cycle() {

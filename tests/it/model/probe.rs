@@ -6,7 +6,7 @@ use castoff::{
     Cleanup, CleanupError, RegisterError, Registration, ResourceGuard, ResourceId, ResourceState, Strategy,
 };
 
-use super::history::Ending;
+use super::history::{Ending, Profile};
 use crate::storm::quiet::ON_PURPOSE;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,18 +104,35 @@ impl<S: Strategy> Guard for ResourceGuard<Probe, S> {
 pub(crate) fn keep<S: Strategy + 'static>(
     registration: Registration<'_, S>,
     resource: usize,
-    ending: Ending,
+    profile: &Profile,
     log: &Log,
 ) -> Result<Box<dyn Guard>, RegisterError> {
     let value = Probe { resource, log: log.clone() };
-    let log = log.clone();
-    let cleanup = Cleanup::sync(move || {
+    let (log, ending) = (log.clone(), profile.ending);
+    let run = move || {
         log.write(Event::Ran(resource));
         match ending {
             Ending::Ends => Ok(()),
             Ending::Fails => Err(Failure(resource)),
             Ending::Panics => panic!("{}", failure(resource)),
         }
-    });
+    };
+    let cleanup = cleanup(run, profile.awaits);
     registration.keep(value, cleanup).map(|guard| Box::new(guard) as Box<dyn Guard>)
+}
+
+/// A cleanup of either kind.
+pub(crate) fn cleanup<E>(run: impl FnOnce() -> Result<(), E> + Send + 'static, awaits: bool) -> Cleanup
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    #[cfg(feature = "tokio")]
+    if awaits {
+        return Cleanup::future(|| async {
+            tokio::task::yield_now().await;
+            run()
+        });
+    }
+    assert!(!awaits, "there is nothing to await with");
+    Cleanup::sync(run)
 }
