@@ -176,7 +176,7 @@ fn profile() -> impl Strategy<Value = Profile> {
 
 /// Some cleanups await, where there are such.
 pub(crate) fn awaits() -> impl Strategy<Value = bool> {
-    prop::bool::weighted(if cfg!(feature = "tokio") { 0.3 } else { 0.0 })
+    prop::bool::weighted(if cfg!(feature = "tokio") { 0.15 } else { 0.0 })
 }
 
 fn filter() -> impl Strategy<Value = Filter> {
