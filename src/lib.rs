@@ -64,12 +64,12 @@ pub use crate::teardown::Teardown;
 pub use crate::teardown::plan::TeardownPlan;
 
 // Their examples are tests too.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/migration.md")]
-extern crate self as migration;
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../docs/async.md")]
 extern crate self as asynchronous;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migration.md")]
+extern crate self as migration;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 extern crate self as readme;

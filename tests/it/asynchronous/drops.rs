@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use castoff::{ResourceGuard, ResourceManager};
 use tokio::runtime::Handle;
-use tokio::task::{LocalSet, spawn, spawn_blocking, spawn_local};
+use tokio::task::{LocalSet, block_in_place, spawn, spawn_blocking, spawn_local};
 
 use super::*;
 use crate::support::{Gate, panic_of};
@@ -94,6 +94,22 @@ fn a_drop_on_a_thread_that_has_merely_entered_a_runtime_returns_at_once() {
         drop(entered);
         runtime.block_on(manager.settle_async());
         assert_only_cleaned(manager, 1, "entered");
+    });
+}
+
+#[test]
+fn a_drop_inside_block_in_place_returns_at_once_and_cleans() {
+    watched(|manager| {
+        for workers in [1, 2] {
+            let (runtime, there) = (multi_thread(workers), manager.clone());
+            runtime.block_on(async {
+                block_in_place(|| drop_and_see_it_return(manager));
+                let task = spawn(async move { block_in_place(|| drop_and_see_it_return(&there)) });
+                task.await.expect("the drop does not panic");
+                manager.settle_async().await;
+            });
+            assert_only_cleaned(manager, 2 * workers as u64, &format!("{workers} workers"));
+        }
     });
 }
 

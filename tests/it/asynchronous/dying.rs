@@ -90,6 +90,34 @@ fn a_cleanup_with_a_timer_of_its_own_ends_after_its_runtime_has() {
 }
 
 #[test]
+fn a_cleanup_that_makes_a_runtime_of_its_own_ends_after_its_runtime_has() {
+    watched(|manager| {
+        for how in ENDS {
+            for (_, runtime) in runtimes() {
+                let (there, held) = (manager.clone(), Signal::new());
+                let holding = held.clone();
+                runtime.spawn(async move {
+                    let _guard = there.guard_async("makes a runtime", || async {
+                        // On a thread of its own: a runtime may not be dropped in asynchronous code.
+                        let own = || {
+                            current_thread()
+                                .block_on(async { tokio::time::sleep(Duration::from_millis(1)).await })
+                        };
+                        tokio::task::spawn_blocking(own).await
+                    });
+                    holding.give();
+                    std::future::pending::<()>().await;
+                });
+                runtime.block_on(held.given());
+                end(runtime, how);
+                until("the guard of the task to go by itself", || manager.resource_count() == 0);
+            }
+        }
+        assert_only_cleaned(manager, 6, "a runtime of its own");
+    });
+}
+
+#[test]
 fn a_guard_in_a_local_set_that_is_dropped_with_its_runtime_cleans_once() {
     watched(|manager| {
         for (at, (name, runtime)) in runtimes().into_iter().enumerate() {
@@ -107,6 +135,42 @@ fn a_guard_in_a_local_set_that_is_dropped_with_its_runtime_cleans_once() {
             assert!(manager.cleanup().is_success());
             assert_only_cleaned(manager, at as u64 + 1, name);
         }
+    });
+}
+
+#[test]
+fn a_blocking_task_of_a_runtime_that_ends_cleans_what_it_holds() {
+    watched(|manager| {
+        for how in ENDS {
+            for (_, runtime) in runtimes() {
+                let (there, held, ended) = (manager.clone(), Signal::new(), Signal::new());
+                let (holding, ending, handle) = (held.clone(), ended.clone(), runtime.handle().clone());
+                let sleep = || tokio::time::sleep(Duration::from_millis(1));
+                runtime.spawn_blocking(move || {
+                    let _here = there.guard_async("in a blocking task", sleep);
+                    handle.block_on(async {
+                        let _nested = there.guard_async("in a block_on nested there", sleep);
+                        holding.give();
+                        ending.given().await;
+                    });
+                });
+                runtime.block_on(held.given());
+                match how {
+                    // That waits for blocking tasks, which end when they are told to.
+                    End::Dropped => {
+                        let ends = ended.clone();
+                        crate::support::shortly(move || ends.give());
+                        drop(runtime);
+                    }
+                    End::InTheBackground => {
+                        runtime.shutdown_background();
+                        ended.give();
+                    }
+                }
+                until("the guards to go by themselves", || manager.resource_count() == 0);
+            }
+        }
+        assert_only_cleaned(manager, 12, "in blocking tasks");
     });
 }
 

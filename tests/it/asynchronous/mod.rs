@@ -1,22 +1,56 @@
 //! Cleanups that await: they never hang, never get lost, never panic.
 //!
-//! What goes wrong elsewhere with asynchronous cleanup in `Drop` is a table: what a drop may try, against where it
-//! happens. Each row is something that castoff's drop must survive there.
+//! What goes wrong elsewhere with asynchronous cleanup in `Drop` is a table: what is done, against where. Each cell is
+//! something that castoff must survive there; the numbers say by which test. (`tests/peers.rs` shows the failures.)
 //!
-//! | in a drop | current_thread | multi_thread | outside a runtime | runtime shutting down |
+//! | | current_thread | multi_thread | outside a runtime | runtime shutting down |
 //! |---|---|---|---|---|
-//! | the drop itself: no panic, no hang, the cleanup runs once | `drops`: `a_drop_in_a_current_thread_runtime…` | `drops`: `…with_one_worker…`, `…with_two_workers…` | `outside`: `a_drop_outside_of_any_runtime_waits…` | `dying`: `…that_is_dropped…`, `…shut_down_in_the_background…` |
-//! | inside a `LocalSet`, in `block_on` itself, in `spawn_blocking`, in a `block_on` nested there | `drops`: one test each | the same tests, both flavours | n/a | `dying`: `a_guard_in_a_local_set…` |
-//! | a future with a timer | `drops`: `a_cleanup_that_sleeps…` | the same | `outside`: `a_drop_outside…` | `dying`: `a_cleanup_with_a_timer_of_its_own…` |
-//! | a runtime made, used and dropped by the cleanup itself | `drops`: `a_cleanup_may_make_and_drop_a_runtime…` | the same | `outside`: `a_cleanup_outside_may_make…` | `dying`: the same |
-//! | lost where `tokio::spawn` loses it: the runtime ends at once | `dying`: `what_was_handed_over_survives…` | the same | n/a | the same |
-//! | the future uses the *blocked* runtime's socket | `blocked`: `a_blocking_teardown…_socket` | the same with one worker | n/a | `dying`: `…_socket_of_the_dead_runtime…` |
-//! | …its timer | `blocked`: `…_timer` | the same | n/a | `dying`: `…_timer_of_the_dead_runtime…` |
-//! | …its task | `blocked`: `…_task` | the same | n/a | `dying`: `…_task_of_the_dead_runtime…` |
-//! | a handle of a runtime already dropped: `block_on` | `dying`: `blocking_on_the_handle…` | the same | the same | the same |
-//! | …`spawn` | `dying`: `a_task_spawned_on_the_handle…` | the same | the same | the same |
-//! | inside a thread-local's destructor | `outside`: `…thread_local…` | `outside`: `…thread_local_of_a_worker…` | `outside`: `…thread_local…` | the same |
-//! | at exit (`atexit`) | `tests/async_process.rs`: `a_teardown_in_an_exit_handler…` | the same | the same | the same |
+//! | the drop itself: the cleanup runs once, nobody waits, nothing panics | 1 | 2, 3 | 4 | 5, 6 |
+//! | `block_in_place` around it | n/a | 7 | n/a | n/a |
+//! | in a `LocalSet` | 8 | 8 | n/a | 9 |
+//! | in `spawn_blocking`, and in a `block_on` nested there | 10, 11 | 10, 11 | n/a | 30 |
+//! | the future has a timer | 12 | 12 | 4 | 13 |
+//! | the future makes, uses and drops a runtime | 14 | 14 | 15 | 16 |
+//! | `tokio::spawn` would lose it: the runtime ends at once | 17 | 17 | n/a | 5, 6 |
+//! | the future uses the blocked, or dead, runtime's socket | 18 | 18 | n/a | 19 |
+//! | ... its timer | 20 | 20 | n/a | 21 |
+//! | ... its task | 22 | 22 | n/a | 23, 24 |
+//! | a handle of a runtime already dropped: `block_on` | 25 | 25 | 25 | 25 |
+//! | ... `spawn` | 26 | 26 | 26 | 26 |
+//! | in a thread-local's destructor | 27 | 28 | 29 | 28 |
+//! | at exit | 31 | 31 | 31 | 31 |
+//!
+//! 1. `drops::a_drop_in_a_current_thread_runtime_returns_at_once_and_cleans`
+//! 2. `drops::a_drop_in_a_multi_thread_runtime_with_one_worker_returns_at_once_and_cleans`
+//! 3. `drops::a_drop_in_a_multi_thread_runtime_with_two_workers_returns_at_once_and_cleans`
+//! 4. `outside::a_drop_outside_of_any_runtime_waits_for_the_end_of_its_cleanup`
+//! 5. `dying::the_tasks_of_a_runtime_that_is_dropped_clean_what_they_hold_once_each`
+//! 6. `dying::the_tasks_of_a_runtime_shut_down_in_the_background_clean_what_they_hold_once_each`
+//! 7. `drops::a_drop_inside_block_in_place_returns_at_once_and_cleans`
+//! 8. `drops::a_drop_in_a_local_set_returns_at_once_and_cleans_on_both_flavours`
+//! 9. `dying::a_guard_in_a_local_set_that_is_dropped_with_its_runtime_cleans_once`
+//! 10. `drops::a_drop_in_a_blocking_task_returns_at_once_and_cleans`
+//! 11. `drops::a_drop_in_a_block_on_nested_in_a_blocking_task_returns_at_once_and_cleans`
+//! 12. `drops::a_cleanup_that_sleeps_ends_though_its_drop_was_on_a_runtime_that_turns_no_more`
+//! 13. `dying::a_cleanup_with_a_timer_of_its_own_ends_after_its_runtime_has`
+//! 14. `drops::a_cleanup_may_make_and_drop_a_runtime_of_its_own_on_a_thread_of_its_own`
+//! 15. `outside::a_cleanup_outside_may_make_a_runtime_of_its_own`
+//! 16. `dying::a_cleanup_that_makes_a_runtime_of_its_own_ends_after_its_runtime_has`
+//! 17. `dying::what_was_handed_over_survives_the_runtime_that_ends_at_once`
+//! 18. `blocked::a_blocking_teardown_ends_though_a_cleanup_needs_a_socket_of_the_blocked_runtime`
+//! 19. `dying::a_cleanup_that_uses_a_socket_of_the_dead_runtime_fails_and_says_so`
+//! 20. `blocked::a_blocking_teardown_ends_though_a_cleanup_needs_a_timer_of_the_blocked_runtime`
+//! 21. `dying::a_cleanup_that_uses_a_timer_of_the_dead_runtime_fails_and_says_so`
+//! 22. `blocked::a_blocking_teardown_ends_though_a_cleanup_needs_a_task_of_the_blocked_runtime`
+//! 23. `dying::a_cleanup_that_joins_a_task_of_the_dead_runtime_fails_and_says_so`
+//! 24. `dying::a_cleanup_that_asks_a_task_of_the_dead_runtime_fails_and_says_so`
+//! 25. `dying::blocking_on_the_handle_of_a_dead_runtime_is_a_panic_that_is_reported`
+//! 26. `dying::a_task_spawned_on_the_handle_of_a_dead_runtime_is_a_failure_that_is_reported`
+//! 27. `outside::a_guard_in_a_thread_local_that_goes_after_tokios_own_cleans_in_its_destructor`
+//! 28. `outside::guards_in_thread_locals_of_worker_threads_clean_when_the_runtime_ends`
+//! 29. `outside::a_guard_in_a_thread_local_of_a_plain_thread_cleans_in_its_destructor`
+//! 30. `dying::a_blocking_task_of_a_runtime_that_ends_cleans_what_it_holds`
+//! 31. `tests/async_process.rs::a_teardown_in_an_exit_handler_runs_asynchronous_cleanups_after_tokios_thread_locals_are_gone`
 //!
 //! Every test runs under the watchdog of `support`: a hang fails, and names the test, what is live and the threads.
 
@@ -146,4 +180,23 @@ fn message_of(kind: &CleanupErrorKind) -> String {
 /// A panic that nobody needs to read.
 fn panic_quietly() -> ! {
     panic!("{ON_PURPOSE}an asynchronous cleanup")
+}
+
+#[test]
+fn every_test_that_the_table_names_is_there() {
+    let files = [
+        ("drops", include_str!("drops.rs")),
+        ("outside", include_str!("outside.rs")),
+        ("dying", include_str!("dying.rs")),
+        ("blocked", include_str!("blocked.rs")),
+        ("tests/async_process.rs", include_str!("../../async_process.rs")),
+    ];
+    let header = include_str!("mod.rs").lines().take_while(|line| line.starts_with("//!"));
+    let listed = header.filter_map(|line| line.split_once(". `")?.1.strip_suffix('`')?.split_once("::"));
+    let listed: Vec<(&str, &str)> = listed.collect();
+    assert_eq!(listed.len(), 31);
+    for (file, test) in listed {
+        let text = files.iter().find(|(name, _)| *name == file).map_or("", |(_, text)| text);
+        assert!(text.contains(&format!("#[test]\nfn {test}() {{")), "{file}::{test}");
+    }
 }

@@ -80,7 +80,7 @@ fn a_close_outside_returns_the_limit_that_passed() {
 }
 
 #[test]
-fn a_cleanup_outside_may_make_and_drop_a_runtime_of_its_own() {
+fn a_cleanup_outside_may_make_a_runtime_of_its_own() {
     watched(|manager| {
         let made = || async {
             spawn_blocking(|| current_thread().block_on(tokio::task::yield_now())).await?;
