@@ -94,7 +94,7 @@ fn the_same_teardown_awaited_lets_the_runtime_do_its_part() {
             let timer = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
             let _timer = manager.guard_async("timer", move || timer);
             let task = spawn(async {});
-            let _task = manager.guard_async("task", move || async move { task.await });
+            let _task = manager.guard_async("task", move || task);
             let report = manager.teardown().run_async().await;
             assert!(report.is_success(), "{name}: {report}");
         });
@@ -109,7 +109,7 @@ fn a_blocking_teardown_inside_block_in_place_needs_no_other_runtime_thread() {
         runtime.block_on(async move {
             let blocking = spawn(async move {
                 let task = spawn(async { tokio::time::sleep(Duration::from_millis(1)).await });
-                let _guard = there.guard_async("joins a task", move || async move { task.await });
+                let _guard = there.guard_async("joins a task", move || task);
                 block_in_place(|| there.cleanup())
             });
             let report = blocking.await.expect("no panic");

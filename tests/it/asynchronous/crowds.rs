@@ -78,7 +78,7 @@ fn a_hundred_of_a_hundred_that_panic_are_a_hundred_outcomes() {
         on_each_runtime(|name| async move {
             let panicking = |n: usize| {
                 manager.guard_async(format!("{n}"), move || async move {
-                    if n % 2 == 0 {
+                    if n.is_multiple_of(2) {
                         tokio::task::yield_now().await;
                     }
                     panic_quietly();

@@ -224,7 +224,7 @@ fn a_guard_that_is_dropped_by_a_plain_thread_of_the_program_waits_though_a_runti
         let returned = gate.clone();
         multi_thread(1).block_on(async move {
             std::thread::spawn(move || {
-                drop(there.guard_async("session", || tokio::task::yield_now()));
+                drop(there.guard_async("session", tokio::task::yield_now));
                 let ended = there.stats().cleaned;
                 returned.open();
                 assert_eq!(ended, 1, "it had ended when the drop returned");

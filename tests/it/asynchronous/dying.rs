@@ -323,7 +323,9 @@ fn a_teardown_of_what_needs_a_dead_runtime_names_each_and_runs_their_last_resort
     watched(|manager| {
         for how in ENDS {
             let (runtime, forced) = (multi_thread(1), Runs::default());
-            let timer = runtime.block_on(async { Box::pin(tokio::time::sleep(Duration::from_secs(3600))) });
+            let entered = runtime.enter();
+            let timer = Box::pin(tokio::time::sleep(Duration::from_secs(3600)));
+            drop(entered);
             end(runtime, how);
             let force = forced.clone();
             let _guard = manager
