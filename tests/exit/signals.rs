@@ -105,7 +105,7 @@ fn a_second_signal_ends_the_process_though_nobody_reads_stderr() {
 fn an_echo_of_the_first_signal_is_no_second_one() {
     each(|kind| {
         let running = Program::victim("signal-in-a-drop", kind).start().until_said("ready");
-        let ended = running.signal(TERM).after(Duration::from_millis(5)).signal(TERM).signal(HUP).end();
+        let ended = running.signal(TERM).after(Duration::from_millis(1)).signal(TERM).signal(HUP).end();
         ended.ended(How::Signal(TERM)).said(after(&["slow"], &FLEET)).quietly();
     });
 }
