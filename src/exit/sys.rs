@@ -250,8 +250,9 @@ fn default() -> sigaction {
 
 fn ours() -> sigaction {
     let handler = note as extern "C" fn(c_int);
-    // As ctrlc's own: what was interrupted goes on. On the alternate stack if the thread has one.
-    sigaction { sa_sigaction: handler as usize, sa_flags: libc::SA_RESTART | libc::SA_ONSTACK, ..default() }
+    // As ctrlc's own: what was interrupted goes on. Not on the alternate stack: `std::process::exit` unmaps that of
+    // the main thread, on whatever thread it is called, and the main thread may just be returning from here.
+    sigaction { sa_sigaction: handler as usize, sa_flags: libc::SA_RESTART, ..default() }
 }
 
 fn disposition(signal: c_int) -> io::Result<sigaction> {
