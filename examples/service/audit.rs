@@ -2,7 +2,7 @@
 //! subscription.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use crate::threads;
 /// Tells every subscriber the ids of the orders that were stored.
 #[derive(Default)]
 pub(crate) struct Feed {
-    subscribers: Mutex<BTreeMap<&'static str, Sender<i64>>>,
+    subscribers: Mutex<BTreeMap<&'static str, Tell>>,
 }
+
+/// Tells a subscriber an id, and does not wait for it.
+type Tell = Box<dyn Fn(i64) + Send>;
 
 impl Feed {
     pub(crate) fn publish(&self, id: i64) {
-        for subscriber in self.subscribers.lock().expect("no holder panics").values() {
-            // A subscriber that went away without a word is not the publisher's business.
-            let _ = subscriber.send(id);
+        for tell in self.subscribers.lock().expect("no holder panics").values() {
+            tell(id);
         }
     }
 
-    fn subscribe(&self, subscriber: &'static str) -> Receiver<i64> {
-        let (sender, receiver) = channel();
-        self.subscribers.lock().expect("no holder panics").insert(subscriber, sender);
-        receiver
+    pub(crate) fn subscribe(&self, subscriber: &'static str, tell: impl Fn(i64) + Send + 'static) {
+        self.subscribers.lock().expect("no holder panics").insert(subscriber, Box::new(tell));
     }
 
-    fn unsubscribe(&self, subscriber: &'static str) {
+    pub(crate) fn unsubscribe(&self, subscriber: &'static str) {
         self.subscribers.lock().expect("no holder panics").remove(subscriber);
     }
 }
@@ -46,7 +46,11 @@ pub(crate) struct Ledger {
 
 pub(crate) fn start(manager: &ResourceManager, feed: &Arc<Feed>) -> Result<ResourceGuard<Arc<Ledger>>> {
     let ledger = Arc::new(Ledger::default());
-    let stored = feed.subscribe("audit");
+    let (sender, stored) = channel();
+    // A subscriber that went away without a word is not the publisher's business.
+    feed.subscribe("audit", move |id| {
+        let _ = sender.send(id);
+    });
     let thread = threads::spawn("audit", {
         let ledger = Arc::clone(&ledger);
         move || {
