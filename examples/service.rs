@@ -16,6 +16,10 @@
 //! marker pid                 ─> orders database
 //! ```
 //!
+//! With `--features tokio` it has an asynchronous half, too, which tracks what becomes of the orders: an axum
+//! server for HTTP and WebSocket, a pool of SQLite connections, a WebSocket client and tasks in the background.
+//! `tracking/mod.rs` tells who needs whom there, and across: one plan and one teardown for both halves.
+//!
 //! `cargo run --example service -- --help` tells what it can show. Read `stack.rs` first: it starts
 //! everything.
 
@@ -51,6 +55,9 @@ mod stack;
 mod threads;
 #[path = "service/ticker.rs"]
 mod ticker;
+#[cfg(feature = "tokio")]
+#[path = "service/tracking/mod.rs"]
+mod tracking;
 #[path = "service/traffic.rs"]
 mod traffic;
 #[path = "service/workers.rs"]
@@ -108,16 +115,20 @@ fn serve(ending: Ending) -> Result<ExitCode> {
     println!("\nThe plan:\n{}", manager.plan());
     let audited = audit::Expectation::of(&stack)?;
     let leftovers = Leftovers::to_look_for(&stack, before);
+    #[cfg(feature = "tokio")]
+    let tracked = tracking::proof::Proof::of(&stack)?;
     let live = manager.resources();
     match ending {
         Ending::Batch => endings::batch(&manager, stack, &mut checklist),
-        Ending::WrongOrder => endings::wrong_order(&live, stack, &journal, &mut checklist),
+        Ending::WrongOrder => endings::wrong_order(&manager, stack, &journal, &mut checklist),
         Ending::Faulty => endings::faulty(&manager, stack, &mut checklist),
     }
     drop(forgotten);
 
     checklist.check("order kept: dependents first", journal.order_of(&live));
     checklist.check("nothing lost: audit", audited.compare());
+    #[cfg(feature = "tokio")]
+    tracked.check(&mut checklist);
     leftovers.check(&manager, &mut checklist);
     if ending == Ending::Faulty {
         checklist.check("hung cleanup ended late", journal.finished_late(checksums::LABEL));

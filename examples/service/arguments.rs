@@ -5,7 +5,9 @@ use crate::checksums::Manners;
 pub(crate) const HELP: &str = "\
 A service of real parts, put under real traffic and torn down in order by castoff.
 
-Usage: cargo run --example service [-- FLAG]
+Usage: cargo run --example service [--features tokio] [-- FLAG]
+
+With the feature `tokio` the service has an asynchronous half, too.
 
   (no flag)      tear everything down in one batch
   --wrong-order  drop the guards in the worst order, dependencies first

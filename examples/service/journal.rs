@@ -63,7 +63,7 @@ impl Journal {
         if (ended.len(), once.len()) != (resources.len(), resources.len()) {
             return Err(format!("{} resources, but these cleanups: {ended:?}", resources.len()));
         }
-        for (dependent, dependency) in stack::NEEDS {
+        for (dependent, dependency) in stack::needs() {
             let last = ended.iter().rposition(|label| label.starts_with(dependent));
             let first = ended.iter().position(|label| label.starts_with(dependency));
             if last.is_none() || last >= first {
@@ -75,7 +75,7 @@ impl Journal {
 
     /// Whether exactly those cleanups were put off that something else needs.
     pub(crate) fn deferrals_of(&self, resources: &[ResourceInfo]) -> Finding {
-        let needed = |label: &Label| stack::NEEDS.iter().any(|(_, dependency)| label.starts_with(dependency));
+        let needed = |label: &Label| stack::needs().any(|(_, dependency)| label.starts_with(dependency));
         let needed: BTreeSet<&Label> =
             resources.iter().map(|resource| &resource.label).filter(|l| needed(l)).collect();
         let notes = self.notes.lock().expect("no holder panics");

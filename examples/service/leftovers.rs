@@ -89,7 +89,7 @@ fn no_resources(manager: &ResourceManager) -> Finding {
 }
 
 /// Looks until all is well, or until the limit: then what was wrong last is wrong.
-fn eventually(limit: Duration, look: impl Fn() -> Finding) -> Finding {
+pub(crate) fn eventually(limit: Duration, look: impl Fn() -> Finding) -> Finding {
     let deadline = Instant::now() + limit;
     loop {
         let finding = look();

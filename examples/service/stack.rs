@@ -4,18 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use castoff::{ResourceGuard, ResourceManager};
+#[cfg(feature = "tokio")]
+use tokio::runtime::Runtime;
 
 use crate::Result;
 use crate::audit::{Feed, Ledger};
 use crate::checksums::{ChecksumProcess, Manners};
 use crate::database::Database;
 use crate::directory::DataDirectory;
+#[cfg(feature = "tokio")]
+use crate::tracking::{self, Tracking};
 use crate::workers::Desk;
 use crate::{audit, checksums, database, directory, http_server, markers, ticker, workers};
 
 /// Who needs whom, by the start of their labels. Written down by hand once more, so that the check of the
 /// order does not ask castoff what castoff was told.
-pub(crate) const NEEDS: [(&str, &str); 10] = [
+const NEEDS: [(&str, &str); 10] = [
     ("marker ready", "marker address"),
     ("marker address", "http server"),
     ("http server", "worker"),
@@ -28,6 +32,13 @@ pub(crate) const NEEDS: [(&str, &str); 10] = [
     ("orders database", "data directory"),
 ];
 
+pub(crate) fn needs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let needs = NEEDS.into_iter();
+    #[cfg(feature = "tokio")]
+    let needs = needs.chain(tracking::NEEDS);
+    needs
+}
+
 /// The guards of everything that runs, in the order in which it was started.
 ///
 /// Rust drops fields from the first to the last: the data directory before the database in it, the database
@@ -38,25 +49,40 @@ pub(crate) struct Stack {
     pub(crate) database: ResourceGuard<Arc<Database>>,
     pub(crate) checksums: ResourceGuard<Arc<ChecksumProcess>>,
     pub(crate) audit: ResourceGuard<Arc<Ledger>>,
+    #[cfg(feature = "tokio")]
+    pub(crate) tracking: Tracking,
     _ticker: ResourceGuard<()>,
     _workers: Vec<ResourceGuard<()>>,
     pub(crate) server: ResourceGuard<SocketAddr>,
     _markers: Vec<ResourceGuard<()>>,
+    /// The last field: it has to outlive every guard, also those whose cleanups are put off.
+    #[cfg(feature = "tokio")]
+    pub(crate) runtime: Arc<Runtime>,
 }
 
 impl Stack {
     /// A `?` in here is safe: the guards made so far clean up what was started so far, in order.
     pub(crate) fn start(manager: &ResourceManager, faulty: bool) -> Result<Stack> {
+        #[cfg(feature = "tokio")]
+        let runtime = tracking::runtime()?;
         let directory = directory::create(manager)?;
         let database = database::open(manager, &directory)?;
         let manners = if faulty { Manners::Stubborn } else { Manners::Polite };
         let checksums = checksums::start(manager, &directory, manners)?;
         let feed = Arc::new(Feed::default());
         let audit = audit::start(manager, &feed)?;
+        #[cfg(feature = "tokio")]
+        let tracking = Tracking::start(&runtime, manager, &directory, &feed)?;
         let ticker = ticker::start(manager, &database)?;
         let desk = Desk::new(&database, &checksums, feed, faulty);
-        let in_use = [ResourceGuard::id(&database), ResourceGuard::id(&checksums), ResourceGuard::id(&audit)];
-        let (workers, inbox) = workers::start(manager, &desk, in_use)?;
+        let in_use = [
+            ResourceGuard::id(&database),
+            ResourceGuard::id(&checksums),
+            ResourceGuard::id(&audit),
+            #[cfg(feature = "tokio")]
+            tracking.packer(),
+        ];
+        let (workers, inbox) = workers::start(manager, &desk, &in_use)?;
         let server = http_server::start(manager, &workers, inbox)?;
         let markers = markers::write(manager, &directory, *server)?;
         Ok(Stack {
@@ -64,10 +90,14 @@ impl Stack {
             database,
             checksums,
             audit,
+            #[cfg(feature = "tokio")]
+            tracking,
             _ticker: ticker,
             _workers: workers,
             server,
             _markers: markers,
+            #[cfg(feature = "tokio")]
+            runtime,
         })
     }
 }

@@ -42,6 +42,8 @@ pub(crate) fn run(manager: &ResourceManager, stack: &Stack, checklist: &mut Chec
         if report.is_success() { Ok(String::new()) } else { Err(report.to_string()) },
     );
     println!("The timer has ticked {} times so far", stack.database.ticks()?);
+    #[cfg(feature = "tokio")]
+    crate::tracking::traffic::run(stack, checklist)?;
     Ok(())
 }
 

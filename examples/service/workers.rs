@@ -40,7 +40,7 @@ impl Desk {
 pub(crate) fn start(
     manager: &ResourceManager,
     desk: &Desk,
-    in_use: [ResourceId; 3],
+    in_use: &[ResourceId],
 ) -> Result<(Vec<ResourceGuard<()>>, SyncSender<Request>)> {
     let crew = manager.child("workers");
     // Before the inbox, and so dropped after it if this function fails: workers end when the inbox is closed.
@@ -55,7 +55,7 @@ pub(crate) fn start(
             .resource(name)
             .category(Category::Process)
             .description("answers requests")
-            .depends_on_all(in_use)
+            .depends_on_all(in_use.iter().copied())
             .timeout(Duration::from_secs(5))
             .guard(move || threads::join(thread))?;
         guards.push(guard);
