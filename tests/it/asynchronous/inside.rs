@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use castoff::{ResourceGuard, ResourceManager};
+use castoff::{ResourceGuard, ResourceManager, ResourceState};
 
 use super::*;
 use crate::support::{lock, until};
@@ -43,6 +43,26 @@ fn a_teardown_asked_for_inside_is_handed_over_and_done_before_the_running_one_en
             .await;
             assert!(handed_over, "{name}");
             until("the inner one to be done", || runs.count() == 1);
+            assert_eq!(manager.resource_count(), 0, "{name}");
+        });
+    });
+}
+
+#[test]
+fn a_teardown_asked_for_inside_and_given_up_before_its_turn_does_nothing_and_holds_up_nobody() {
+    watched(|manager| {
+        on_each_runtime(|name| async move {
+            let late = inside_of_a_teardown(manager, |there| async move {
+                // Registered too late for the running teardown: only the one that is given up would clean it.
+                let late = there.guard_async("late", || async {});
+                let mut inner = std::pin::pin!(there.teardown().run_async());
+                super::cancelled::poll_once(inner.as_mut());
+                late
+            })
+            .await;
+            assert_eq!(ResourceGuard::state(&late), ResourceState::Live, "{name}");
+            drop(late);
+            manager.settle_async().await;
             assert_eq!(manager.resource_count(), 0, "{name}");
         });
     });

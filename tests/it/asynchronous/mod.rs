@@ -38,14 +38,14 @@
 //! 16. `dying::a_cleanup_that_makes_a_runtime_of_its_own_ends_after_its_runtime_has`
 //! 17. `dying::what_was_handed_over_survives_the_runtime_that_ends_at_once`
 //! 18. `blocked::a_blocking_teardown_ends_though_a_cleanup_needs_a_socket_of_the_blocked_runtime`
-//! 19. `dying::a_cleanup_that_uses_a_socket_of_the_dead_runtime_fails_and_says_so`
+//! 19. `dead::a_cleanup_that_uses_a_socket_of_the_dead_runtime_fails_and_says_so`
 //! 20. `blocked::a_blocking_teardown_ends_though_a_cleanup_needs_a_timer_of_the_blocked_runtime`
-//! 21. `dying::a_cleanup_that_uses_a_timer_of_the_dead_runtime_fails_and_says_so`
+//! 21. `dead::a_cleanup_that_uses_a_timer_of_the_dead_runtime_fails_and_says_so`
 //! 22. `blocked::a_blocking_teardown_ends_though_a_cleanup_needs_a_task_of_the_blocked_runtime`
-//! 23. `dying::a_cleanup_that_joins_a_task_of_the_dead_runtime_fails_and_says_so`
-//! 24. `dying::a_cleanup_that_asks_a_task_of_the_dead_runtime_fails_and_says_so`
-//! 25. `dying::blocking_on_the_handle_of_a_dead_runtime_is_a_panic_that_is_reported`
-//! 26. `dying::a_task_spawned_on_the_handle_of_a_dead_runtime_is_a_failure_that_is_reported`
+//! 23. `dead::a_cleanup_that_joins_a_task_of_the_dead_runtime_fails_and_says_so`
+//! 24. `dead::a_cleanup_that_asks_a_task_of_the_dead_runtime_fails_and_says_so`
+//! 25. `dead::blocking_on_the_handle_of_a_dead_runtime_is_a_panic_that_is_reported`
+//! 26. `dead::a_task_spawned_on_the_handle_of_a_dead_runtime_is_a_failure_that_is_reported`
 //! 27. `outside::a_guard_in_a_thread_local_that_goes_after_tokios_own_cleans_in_its_destructor`
 //! 28. `outside::guards_in_thread_locals_of_worker_threads_clean_when_the_runtime_ends`
 //! 29. `outside::a_guard_in_a_thread_local_of_a_plain_thread_cleans_in_its_destructor`
@@ -63,14 +63,17 @@ use tokio::runtime::{Builder, Runtime};
 use crate::storm::quiet::{ON_PURPOSE, hush};
 use crate::support::{LIMIT, OrderLog, Signal, watchdog_telling};
 
+mod abandoned;
 mod accounting;
 mod blocked;
 mod cancelled;
 mod close;
 mod crowds;
+mod dead;
 mod deferral;
 mod drops;
 mod dying;
+mod failing;
 mod inside;
 mod limits;
 mod outside;
@@ -188,6 +191,7 @@ fn every_test_that_the_table_names_is_there() {
         ("drops", include_str!("drops.rs")),
         ("outside", include_str!("outside.rs")),
         ("dying", include_str!("dying.rs")),
+        ("dead", include_str!("dead.rs")),
         ("blocked", include_str!("blocked.rs")),
         ("tests/async_process.rs", include_str!("../../async_process.rs")),
     ];
