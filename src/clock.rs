@@ -27,32 +27,6 @@ impl Coarse {
     }
 }
 
-/// When something started, read from the fine clock or, where that would cost more than the thing itself, from
-/// the coarse one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Started {
-    Fine(Instant),
-    Coarse(Coarse),
-}
-
-impl Started {
-    #[inline]
-    pub(crate) fn now(fine: bool) -> Started {
-        if fine { Started::Fine(Instant::now()) } else { Started::Coarse(Coarse::now()) }
-    }
-
-    pub(crate) fn elapsed(self) -> Duration {
-        match self {
-            Started::Fine(start) => start.elapsed(),
-            Started::Coarse(start) => start.elapsed(),
-        }
-    }
-
-    pub(crate) fn is_fine(self) -> bool {
-        matches!(self, Started::Fine(_))
-    }
-}
-
 /// A moment that far ahead, or `None` where that is beyond what the clock can say: never.
 pub(crate) fn after(start: Instant, limit: Duration) -> Option<Instant> {
     start.checked_add(limit)

@@ -294,7 +294,8 @@ pub struct CleanupError {
     /// The line that registered it.
     #[cfg_attr(feature = "serde", serde(serialize_with = "crate::serialize::location"))]
     pub created_at: &'static Location<'static>,
-    /// How long the cleanup took, until it ended or was given up.
+    /// How long the cleanup took, until it ended or was given up. Zero where nobody was there to hear of it when it
+    /// began: a drop beyond the first thousand that is not timed, as [`Latency`](crate::Latency) says.
     pub elapsed: Duration,
 }
 

@@ -61,28 +61,25 @@ pub use scopeguard::{Always, OnSuccess, OnUnwind, Strategy};
 /// ```
 #[must_use = "dropping the guard at once runs its cleanup at once; bind it: let _guard = …"]
 pub struct ResourceGuard<T, S: Strategy = Always> {
-    /// Taken when the guard lets go.
-    value: Option<T>,
     id: ResourceId,
+    /// Taken when the guard lets go: then the resource is no longer its business.
+    held: Option<Held<T>>,
+    strategy: PhantomData<fn() -> S>,
+}
+
+struct Held<T> {
+    value: T,
     /// Moves the value to the registry. Known here because the guard can't say `T: Send + 'static` itself.
     keep: fn(T) -> Kept,
-    era: u32,
-    /// False once the resource is no longer this guard's business.
-    armed: bool,
-    strategy: PhantomData<fn() -> S>,
+    /// As wide as its neighbours: a new guard is moved at once, and words that were written in parts are slow to read.
+    era: u64,
 }
 
 impl<T: Send + 'static, S: Strategy> ResourceGuard<T, S> {
     #[inline]
     pub(crate) fn new(value: T, id: ResourceId) -> Self {
-        ResourceGuard {
-            value: Some(value),
-            id,
-            keep: |value| Box::new(value),
-            era: fork::era(),
-            armed: true,
-            strategy: PhantomData,
-        }
+        let held = Held { value, keep: |value| Box::new(value), era: era() };
+        ResourceGuard { id, held: Some(held), strategy: PhantomData }
     }
 }
 
@@ -235,11 +232,11 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
     /// ```
     #[allow(clippy::missing_panics_doc)] // it never does: see the message
     pub fn release(mut guard: Self) -> T {
-        let value = guard.value.take();
-        if guard.disarm() {
+        let held = guard.held.take().expect("a guard has its value until it lets go, and it lets go once");
+        if held.era == era() {
             conclude_release(guard.id, registry().release(guard.id));
         }
-        value.expect("a guard has its value until it lets go, and it lets go once")
+        held.value
     }
 
     /// The same guard without its type: the value moves to the registry and is dropped after the cleanup. For
@@ -258,17 +255,17 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
     /// assert_eq!(manager.resource_count(), 0);
     /// ```
     pub fn erase(mut guard: Self) -> ResourceGuard<(), S> {
-        let (id, era, armed) = (guard.id, guard.era, guard.armed);
-        guard.armed = false;
-        match guard.value.take() {
-            Some(value) if era != fork::era() => std::mem::forget(value),
-            // If the resource has ended the value goes here and now.
-            Some(value) => drop(registry().keep(id, (guard.keep)(value))),
-            None => {}
-        }
-        let mut erased = ResourceGuard::new((), id);
-        (erased.era, erased.armed) = (era, armed);
-        erased
+        let id = guard.id;
+        let held = guard.held.take().map(|Held { value, keep, era: made }| {
+            if made == era() {
+                // If the resource has ended the value goes here and now.
+                drop(registry().keep(id, keep(value)));
+            } else {
+                std::mem::forget(value);
+            }
+            Held { value: (), keep: |()| Box::new(()) as Kept, era: made }
+        });
+        ResourceGuard { id, held, strategy: PhantomData }
     }
 
     /// Says that the resource is in use now, for the rule that finds resources nobody uses.
@@ -303,23 +300,24 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
 
     /// Hands out the value for the registry. `None` in a forked child, or when the guard has let go before.
     fn let_go(&mut self) -> Option<Kept> {
-        let value = self.value.take()?;
-        if !self.disarm() {
-            std::mem::forget(value);
+        let held = self.held.take()?;
+        if held.era != era() {
+            std::mem::forget(held.value);
             return None;
         }
-        Some((self.keep)(value))
-    }
-
-    /// Whether the guard was still responsible, in this process.
-    fn disarm(&mut self) -> bool {
-        std::mem::take(&mut self.armed) && self.era == fork::era()
+        Some((held.keep)(held.value))
     }
 
     /// Whether the strategy wants the cleanup. One that panics wants it.
     fn wants_cleanup() -> bool {
         contain(S::should_run).unwrap_or(true)
     }
+}
+
+/// This process's, to be compared with a guard's.
+#[inline]
+fn era() -> u64 {
+    u64::from(fork::era())
 }
 
 fn result_of(ending: Ending) -> Result<(), CleanupError> {
@@ -335,23 +333,19 @@ fn tell_deferred(id: ResourceId, told: Option<Told>) {
 impl<T, S: Strategy> Drop for ResourceGuard<T, S> {
     #[inline]
     fn drop(&mut self) {
-        if !self.armed {
+        let Some(held) = &self.held else { return };
+        if held.era != era() {
+            std::mem::forget(self.held.take());
             return;
         }
-        if self.era != fork::era() {
-            std::mem::forget(self.value.take());
-            return;
-        }
-        self.armed = false;
         if !Self::wants_cleanup() {
             conclude_release(self.id, registry().release(self.id));
             return;
         }
         let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
-        match registry().begin_plain(self.id) {
-            // The value is dropped as a field, after this.
-            Some((work, ended)) => run_plain(work, ended, reason),
-            None => self.drop_linked(reason),
+        // The value is dropped as a field, after this.
+        if !run_plain(self.id, reason) {
+            self.drop_linked(reason);
         }
     }
 }
@@ -360,8 +354,8 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
     /// What has dependencies or dependents, or was cleaned before.
     #[cold]
     fn drop_linked(&mut self, reason: CleanupReason) {
-        let Some(value) = self.value.take() else { return };
-        match registry().begin(self.id, (self.keep)(value), false) {
+        let Some(Held { value, keep, .. }) = self.held.take() else { return };
+        match registry().begin(self.id, keep(value), false) {
             Begun::Job(job, kept) => drop(run_dropped(job, kept, reason)),
             Begun::Deferred(_, told) => tell_deferred(self.id, told),
             Begun::Ended(ending, kept) => {
@@ -377,7 +371,8 @@ impl<T, S: Strategy> Deref for ResourceGuard<T, S> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
-        self.value.as_ref().expect("a guard has its value until it lets go, and then nobody can reach it")
+        let held = self.held.as_ref();
+        &held.expect("a guard has its value until it lets go, and then nobody can reach it").value
     }
 }
 
@@ -387,7 +382,8 @@ impl<T, S: Strategy> Deref for ResourceGuard<T, S> {
 impl<T, S: Strategy> DerefMut for ResourceGuard<T, S> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        self.value.as_mut().expect("a guard has its value until it lets go, and then nobody can reach it")
+        let held = self.held.as_mut();
+        &mut held.expect("a guard has its value until it lets go, and then nobody can reach it").value
     }
 }
 

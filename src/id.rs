@@ -69,7 +69,19 @@ pub(crate) struct Stamp {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Label(Cow<'static, str>);
 
+impl Label {
+    /// The text, where it is `'static`.
+    #[inline]
+    pub(crate) fn text(&self) -> Option<&'static str> {
+        match self.0 {
+            Cow::Borrowed(text) => Some(text),
+            Cow::Owned(_) => None,
+        }
+    }
+}
+
 impl From<&'static str> for Label {
+    #[inline]
     fn from(text: &'static str) -> Label {
         Label(Cow::Borrowed(text))
     }

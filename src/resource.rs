@@ -99,6 +99,7 @@ pub enum Category {
 impl Category {
     /// The priority that resources of this kind usually want. It is used only where
     /// [`ManagerConfig::priority_by_category`](crate::ManagerConfig::priority_by_category) is on.
+    #[inline]
     pub fn typical_priority(self) -> Priority {
         match self {
             Category::Critical | Category::Database => Priority::Critical,
@@ -119,11 +120,54 @@ impl Category {
         })
     }
 
+    /// A small name for it. `None` for `Custom`, which has one of its own.
+    #[inline]
+    pub(crate) fn known(self) -> Option<Known> {
+        Some(match self {
+            Category::Critical => Known::Critical,
+            Category::Database => Known::Database,
+            Category::File => Known::File,
+            Category::Process => Known::Process,
+            Category::Network => Known::Network,
+            Category::Timer => Known::Timer,
+            Category::Event => Known::Event,
+            Category::Custom(_) => return None,
+        })
+    }
+
     /// Medium but for the category Critical: newest first then decides, as it does for locals.
+    #[inline]
     pub(crate) fn default_priority(self) -> Priority {
         match self {
             Category::Critical => Priority::Critical,
             _ => Priority::Medium,
+        }
+    }
+}
+
+/// A [`Category`] that fits into a register: any but `Custom`.
+#[derive(Clone, Copy)]
+pub(crate) enum Known {
+    Critical,
+    Database,
+    File,
+    Process,
+    Network,
+    Timer,
+    Event,
+}
+
+impl From<Known> for Category {
+    #[inline]
+    fn from(known: Known) -> Category {
+        match known {
+            Known::Critical => Category::Critical,
+            Known::Database => Category::Database,
+            Known::File => Category::File,
+            Known::Process => Category::Process,
+            Known::Network => Category::Network,
+            Known::Timer => Category::Timer,
+            Known::Event => Category::Event,
         }
     }
 }

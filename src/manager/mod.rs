@@ -23,7 +23,7 @@ use crate::finding::ResourceLeak;
 use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
 use crate::leak::{self, LeakBaseline, LeakReport, Moment};
-use crate::registration::{Registration, ResourceDefinition, register_batch, register_short};
+use crate::registration::{Plain, Registration, ResourceDefinition, register_batch, register_short};
 use crate::registry::registry;
 use crate::registry::tree::{Node, Seed};
 use crate::report::TeardownReport;
@@ -202,16 +202,19 @@ impl ResourceManager {
     /// assert!(!path.exists());
     /// # Ok::<(), std::io::Error>(())
     /// ```
+    #[inline]
     #[track_caller]
     pub fn guard<F, O>(&self, label: impl Into<Label>, cleanup: F) -> ResourceGuard<()>
     where
         F: FnOnce() -> O + Send + 'static,
         O: Outcome,
     {
-        ResourceGuard::new(
-            (),
-            register_short(self.node(), label.into(), Location::caller(), None, None, work(cleanup)),
-        )
+        let (node, label, site, work) = (self.node(), label.into(), Location::caller(), work(cleanup));
+        let id = match Plain::new(node, &label, None, None) {
+            Some(plain) => plain.register(node, site, work),
+            None => register_short(node, label, site, None, None, work),
+        };
+        ResourceGuard::new((), id)
     }
 
     /// Registers a value that the guard and the cleanup share. Never refused, as [`guard`](Self::guard).
@@ -254,6 +257,7 @@ impl ResourceManager {
     }
 
     /// Registers with every option; may be refused. See [`Registration`].
+    #[inline]
     #[track_caller]
     pub fn resource(&self, label: impl Into<Label>) -> Registration<'_> {
         Registration::new(self.node(), label.into(), Location::caller())

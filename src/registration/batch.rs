@@ -10,10 +10,10 @@ use crate::error::RegisterError;
 use crate::events::{ResourceEvent, anyone_listens};
 use crate::guard::{Always, ResourceGuard};
 use crate::id::Label;
-use crate::registration::enter::{add_evidence, draft, refuse};
+use crate::registration::enter::{add_evidence, draft, refuse_with};
 use crate::registry::entry::Extra;
 use crate::registry::tree::Node;
-use crate::registry::{Applicant, Need, Refused, registry};
+use crate::registry::{Applicant, Need, registry};
 use crate::resource::{Category, MetadataValue, Priority};
 
 /// One resource of a batch, for registrations that come from data.
@@ -136,10 +136,7 @@ pub(crate) fn register_batch(
         true => applicants.iter().map(|applicant| applicant.draft.label.clone()).collect(),
         false => Vec::new(),
     };
-    let ids = registry().admit(node, applicants).map_err(|Refused { error, drafts }| {
-        refuse::<Always>(node, drafts);
-        error
-    })?;
+    let ids = registry().admit(node, applicants).map_err(|refused| refuse_with::<Always>(node, refused))?;
     for (id, label) in ids.iter().zip(labels) {
         node.tell(&ResourceEvent::Registered { id: *id, label });
     }

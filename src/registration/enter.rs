@@ -12,7 +12,7 @@ use crate::leak::trace;
 use crate::registry::entry::{Draft, Extra, Phase};
 use crate::registry::tree::Node;
 use crate::registry::{Applicant, Need, Refused, registry};
-use crate::resource::{Category, Priority};
+use crate::resource::{Category, Known, Priority};
 use crate::unwind::contain;
 use crate::work::run_refused;
 
@@ -27,24 +27,85 @@ pub(super) fn draft(
     work: Work,
 ) -> Draft {
     let category = category.unwrap_or(Category::Event);
-    let work = Some(work);
-    let usual = if node.config.priority_by_category {
-        Category::typical_priority
-    } else {
-        Category::default_priority
-    };
-    Draft { label, category, priority: priority.unwrap_or_else(|| usual(category)), created_at, work, extra }
+    let priority = priority.unwrap_or_else(|| usual_priority(node, category));
+    Draft { label, category, priority, created_at, work, extra }
 }
 
+#[inline]
+fn usual_priority(node: &Node, category: Category) -> Priority {
+    if node.config.priority_by_category { category.typical_priority() } else { category.default_priority() }
+}
+
+/// Whether everything that asks for nothing of its own can be registered.
+#[inline]
+fn is_open(node: &Node) -> bool {
+    !node.slow && !node.is_sealed()
+}
+
+/// What most registrations ask for. Small and whole: all of it goes in registers from the caller to the slot.
+pub(crate) struct Plain {
+    text: &'static str,
+    category: Known,
+    priority: Priority,
+}
+
+impl Plain {
+    /// `None`: there is more to it, or it may be refused.
+    #[inline]
+    pub(crate) fn new(
+        node: &Node,
+        label: &Label,
+        category: Option<Category>,
+        priority: Option<Priority>,
+    ) -> Option<Plain> {
+        let category = category.unwrap_or(Category::Event);
+        let priority = priority.unwrap_or_else(|| usual_priority(node, category));
+        match (label.text(), category.known()) {
+            (Some(text), Some(category)) if !text.is_empty() && is_open(node) => {
+                Some(Plain { text, category, priority })
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn register(
+        self,
+        node: &Arc<Node>,
+        created_at: &'static Location<'static>,
+        work: Work,
+    ) -> ResourceId {
+        register_plain(node, self.text, created_at, work, (self.category, self.priority))
+    }
+}
+
+#[inline(never)]
+fn register_plain(
+    node: &Arc<Node>,
+    text: &'static str,
+    created_at: &'static Location<'static>,
+    work: Work,
+    (category, priority): (Known, Priority),
+) -> ResourceId {
+    let label = Label::from(text);
+    // Each way makes its own draft, and late: one that is there for longer would have to lie in memory.
+    if anyone_listens() {
+        let category = category.into();
+        return announce(node, Draft { label, category, priority, created_at, work, extra: None });
+    }
+    let registry = registry();
+    let draft = Draft { label, category, priority, created_at, work, extra: None };
+    registry.insert(node, draft, Phase::Live, false)
+}
+
+#[inline(never)]
 pub(super) fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> Result<ResourceId, Refused> {
     let named = draft.extra.as_ref().is_some_and(|extra| extra.name.is_some());
     if node.slow {
         add_evidence(node, &mut draft);
     }
     if needs.is_empty() && !named && !node.limited && !node.is_sealed() && !draft.label.is_empty() {
-        let id = announce(node, &mut draft);
-        // A shutdown may have looked for the last time between the question and the answer.
-        return if node.is_sealed() { overtaken(node, id) } else { Ok(id) };
+        return seen_in(node, announce(node, draft));
     }
     let heard = anyone_listens().then(|| draft.label.clone());
     let ids = registry().admit(node, vec![Applicant { draft, needs }])?;
@@ -54,6 +115,12 @@ pub(super) fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> 
     }
     registry().open(id);
     Ok(id)
+}
+
+/// A builder's registration is in. A shutdown may have looked for the last time between the question and the answer.
+#[inline]
+pub(super) fn seen_in(node: &Arc<Node>, id: ResourceId) -> Result<ResourceId, Refused> {
+    if node.is_sealed() { overtaken(node, id) } else { Ok(id) }
 }
 
 /// Registered while the manager was sealed: refused, unless a teardown has seen it and will clean it.
@@ -70,20 +137,20 @@ fn overtaken(node: &Arc<Node>, id: ResourceId) -> Result<ResourceId, Refused> {
 }
 
 /// Registers without asking, and tells who listens before anyone may clean it.
-#[inline]
-fn announce(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
-    if !anyone_listens() {
-        return registry().insert(node, draft, Phase::Live, false);
+#[inline(never)]
+fn announce(node: &Arc<Node>, draft: Draft) -> ResourceId {
+    let label = anyone_listens().then(|| draft.label.clone());
+    let phase = if label.is_some() { Phase::Entering } else { Phase::Live };
+    let id = registry().insert(node, draft, phase, false);
+    if let Some(label) = label {
+        node.tell(&ResourceEvent::Registered { id, label });
+        registry().open(id);
     }
-    let label = draft.label.clone();
-    let id = registry().insert(node, draft, Phase::Entering, false);
-    node.tell(&ResourceEvent::Registered { id, label });
-    registry().open(id);
     id
 }
 
 /// Registers for a short form, which is never refused.
-#[inline]
+#[inline(never)]
 pub(crate) fn register_short(
     node: &Arc<Node>,
     label: Label,
@@ -93,8 +160,8 @@ pub(crate) fn register_short(
     work: Work,
 ) -> ResourceId {
     let label = if label.is_empty() { Label::from("unnamed") } else { label };
-    let mut draft = draft(node, label, created_at, category, None, extra, work);
-    if node.slow || node.is_sealed() { register_anyway(node, &mut draft) } else { announce(node, &mut draft) }
+    let draft = draft(node, label, created_at, category, None, extra, work);
+    if is_open(node) { announce(node, draft) } else { register_anyway(node, draft) }
 }
 
 /// The backtrace, where the manager's policy wants it.
@@ -106,8 +173,8 @@ pub(super) fn add_evidence(node: &Node, draft: &mut Draft) {
 }
 
 #[cold]
-fn register_anyway(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
-    add_evidence(node, draft);
+fn register_anyway(node: &Arc<Node>, mut draft: Draft) -> ResourceId {
+    add_evidence(node, &mut draft);
     let label = draft.label.clone();
     let limit = registry().limit_reached(node, 1);
     let id = announce(node, draft);
@@ -118,6 +185,14 @@ fn register_anyway(node: &Arc<Node>, draft: &mut Draft) -> ResourceId {
         node.tell(&ResourceEvent::RegisteredAfterShutdown { id, label });
     }
     id
+}
+
+/// A refusal, once what was refused is cleaned.
+#[cold]
+pub(super) fn refuse_with<S: Strategy>(node: &Arc<Node>, refused: Refused) -> RegisterError {
+    let Refused { error, drafts } = refused;
+    refuse::<S>(node, drafts);
+    error
 }
 
 /// What was refused is cleaned here, the newest first, if the strategy says so.

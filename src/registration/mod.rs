@@ -18,15 +18,15 @@ use crate::cleanup::{Cleanup, CleanupContext, Outcome, Work, work, work_with_con
 use crate::error::RegisterError;
 use crate::guard::{Always, ResourceGuard, Strategy};
 use crate::id::{Label, ResourceId};
-use crate::registration::enter::{draft, refuse, register};
+use crate::registration::enter::{draft, refuse_with, register, seen_in};
 use crate::registry::entry::Extra;
 use crate::registry::tree::Node;
-use crate::registry::{Need, Refused, registry};
+use crate::registry::{Need, registry};
 use crate::resource::{Category, MetadataValue, Priority, Resource};
 
 pub use self::batch::ResourceDefinition;
 pub(crate) use self::batch::register_batch;
-pub(crate) use self::enter::register_short;
+pub(crate) use self::enter::{Plain, register_short};
 
 /// Registers one resource, with every option.
 ///
@@ -68,6 +68,7 @@ pub struct Registration<'m, S: Strategy = Always> {
 }
 
 impl<'m> Registration<'m> {
+    #[inline]
     pub(crate) fn new(node: &'m Arc<Node>, label: Label, created_at: &'static Location<'static>) -> Self {
         let (category, priority, extra, needs) = (None, None, None, Vec::new());
         Registration { node, label, created_at, category, priority, extra, needs, strategy: PhantomData }
@@ -80,6 +81,7 @@ impl<'m, S: Strategy> Registration<'m, S> {
     }
 
     /// The kind of resource: decides the default timeout, and is what teardowns filter by. `Event` unless set.
+    #[inline]
     pub fn category(mut self, category: Category) -> Self {
         self.category = Some(category);
         self
@@ -87,6 +89,7 @@ impl<'m, S: Strategy> Registration<'m, S> {
 
     /// How urgent the cleanup is, among those that no dependency holds back. Medium unless set, but Critical in the
     /// category Critical.
+    #[inline]
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
         self
@@ -204,6 +207,7 @@ impl<'m, S: Strategy> Registration<'m, S> {
     ///
     /// # Errors
     /// What stands in the way; the cleanup has run then.
+    #[inline]
     #[track_caller]
     pub fn guard<F, O>(self, cleanup: F) -> Result<ResourceGuard<(), S>, RegisterError>
     where
@@ -350,18 +354,31 @@ impl<'m, S: Strategy> Registration<'m, S> {
         self.keep(resource, cleanup)
     }
 
+    #[inline]
     fn finish<T: Send + 'static>(self, value: T, work: Work) -> Result<ResourceGuard<T, S>, RegisterError> {
+        // Taken apart, and put together only where it has to lie in memory.
+        let Registration { node, label, created_at, category, priority, extra, needs, strategy } = self;
+        let plain = if extra.is_none() && needs.is_empty() {
+            Plain::new(node, &label, category, priority)
+        } else {
+            None
+        };
+        let id = match plain {
+            Some(plain) => seen_in(node, plain.register(node, created_at, work))
+                .map_err(|refused| refuse_with::<S>(node, refused))?,
+            // Refused, the value, a parameter, is dropped after the cleanup has run.
+            None => Registration { node, label, created_at, category, priority, extra, needs, strategy }
+                .ask(work)?,
+        };
+        Ok(ResourceGuard::new(value, id))
+    }
+
+    /// Where there is more to it, or it may be refused: then its cleanup has run.
+    #[inline(never)]
+    fn ask(self, work: Work) -> Result<ResourceId, RegisterError> {
         let (node, needs) = (self.node, self.needs);
         let draft = draft(node, self.label, self.created_at, self.category, self.priority, self.extra, work);
-        match register(node, draft, needs) {
-            Ok(id) => Ok(ResourceGuard::new(value, id)),
-            Err(Refused { error, drafts }) => {
-                // The value, a parameter, is dropped after the cleanup has run.
-                refuse::<S>(node, drafts);
-                drop(value);
-                Err(error)
-            }
-        }
+        register(node, draft, needs).map_err(|refused| refuse_with::<S>(node, refused))
     }
 }
 

@@ -67,8 +67,7 @@ impl Registry {
             applicants.iter().map(|applicant| applicant.name().cloned()).collect();
         let mut ids = Vec::with_capacity(applicants.len());
         for (applicant, needs) in applicants.into_iter().zip(&needs) {
-            let mut draft = applicant.draft;
-            ids.push(self.insert(node, &mut draft, Phase::Entering, !needs.is_empty()));
+            ids.push(self.insert(node, applicant.draft, Phase::Entering, !needs.is_empty()));
         }
         if let Err(error) = self.connect(node, &mut graph, &ids, &needs, &labels) {
             for id in &ids {
@@ -329,12 +328,12 @@ impl Registry {
         let unnoticed = entry.phase == Phase::Live && !entry.linked && !entry.watched;
         let entry = if unnoticed { shard.retract(id.key()) } else { None };
         drop(shard);
-        entry.map(drafted)
+        entry.and_then(drafted)
     }
 
     fn retract(&self, id: ResourceId) -> Option<Draft> {
         let entry = self.shard(id).lock().retract(id.key());
-        entry.map(drafted)
+        entry.and_then(drafted)
     }
 }
 
@@ -345,13 +344,13 @@ enum Resolved {
 }
 
 /// A registration that never was, to be refused.
-fn drafted(entry: Entry) -> Draft {
-    Draft {
+fn drafted(entry: Entry) -> Option<Draft> {
+    Some(Draft {
         label: entry.label,
         category: entry.category,
         priority: entry.priority,
         created_at: entry.created_at,
-        work: entry.work,
+        work: entry.work?,
         extra: entry.extra,
-    }
+    })
 }

@@ -7,9 +7,10 @@ use crate::error::{CleanupError, CleanupErrorKind};
 use crate::events::anyone_listens;
 use crate::id::ResourceId;
 use crate::registry::Registry;
-use crate::registry::end::{Ended, Ending, Told};
+use crate::registry::end::{Door, Ended, Ending, Told};
 use crate::registry::entry::{Kept, Phase};
-use crate::registry::shard::Shard;
+use crate::registry::locker::Locker;
+use crate::registry::shard::{Member, Shard};
 
 /// How many cleanups of one manager and shard are all timed; beyond, one in [`SAMPLE`] is, and counts for all.
 const TIMED: u32 = 1_024;
@@ -23,9 +24,13 @@ pub(crate) struct Job {
     /// The resource's own.
     pub(crate) timeout: Option<Duration>,
     linked: bool,
-    /// How many cleanups its duration counts for; zero where it need not be timed.
-    weight: u64,
+    weight: Weight,
 }
+
+/// How many cleanups the duration of one counts for; zero where it need not be timed. One word, whatever it says: it
+/// goes all the way in a register.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Weight(pub(super) u64);
 
 /// What came of a claim.
 pub(crate) enum Claim {
@@ -53,18 +58,12 @@ pub(crate) enum Begun {
 impl Registry {
     /// The common case of a dropped guard: nothing depends on it, it depends on nothing, and it is like any other.
     #[inline]
-    pub(crate) fn begin_plain(&self, id: ResourceId) -> Option<(Work, Ended)> {
-        let mut shard = self.shard(id).lock();
-        let shard = &mut *shard;
-        let entry = shard.entries.get_mut(id.key())?;
-        if entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
-            return None;
-        }
-        let work = entry.work.take_if(|work| !work.is_async())?;
-        entry.phase = Phase::Cleaning;
-        entry.guarded = false;
-        let (number, member) = (entry.number, entry.member);
-        Some((work, Ended { id, linked: false, weight: shard.weight(member, number) }))
+    pub(crate) fn begin_plain(&self, id: ResourceId) -> Option<(Work, Weight, Door<'_>)> {
+        let locker = self.shard(id);
+        let mut shard = locker.lock();
+        let claimed = take_plain(locker, &mut shard, id);
+        drop(shard);
+        claimed.map(|(work, weight)| (work, weight, Door(locker)))
     }
 
     /// A guard lets go of its resource. `waits`: the caller wants to hear how it ends.
@@ -156,6 +155,37 @@ impl Registry {
     }
 }
 
+#[inline(always)]
+fn take_plain(locker: &Locker, shard: &mut Shard, id: ResourceId) -> Option<(Work, Weight)> {
+    let entry = shard.entries.get_mut(id.key())?;
+    if entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
+        return None;
+    }
+    let owner = shard.members.get_mut(entry.member)?;
+    let work = entry.work.take_if(|work| !cfg!(feature = "tokio") || !work.is_async())?;
+    entry.phase = Phase::Cleaning;
+    entry.guarded = false;
+    let weight = owner.weight(entry.number);
+    if weight == Weight(0) && !entry.watched && !owner.is_ending && locker.admit(shard) {
+        return Some((work, Weight::POSTS));
+    }
+    Some((work, weight))
+}
+
+impl Weight {
+    /// For none, and the end may be posted.
+    const POSTS: Weight = Weight(u64::MAX);
+
+    #[inline]
+    pub(crate) fn posts(self) -> bool {
+        self == Weight::POSTS
+    }
+
+    pub(crate) fn is_timed(self) -> bool {
+        self.0 > 0 && !self.posts()
+    }
+}
+
 fn ended(kept: Kept) -> Begun {
     Begun::Ended(Ending { phase: Phase::Released, error: None }, kept)
 }
@@ -187,22 +217,19 @@ fn take(shard: &mut Shard, id: ResourceId, guarded: bool) -> Option<Job> {
         timeout.get_or_insert_with(|| entry.category.default_timeout());
     }
     let (linked, number, member) = (entry.linked, entry.number, entry.member);
-    let weight = shard.weight(member, number);
+    let weight = shard.members.get_mut(member).map_or(Weight(0), |owner| owner.weight(number));
     Some(Job { id, work, last_resort, timeout, linked, weight })
 }
 
-impl Shard {
+impl Member {
     /// How many cleanups the duration of this one counts for.
     #[inline]
-    fn weight(&mut self, member: u32, number: u64) -> u64 {
-        match self.members.get_mut(member) {
-            Some(owner) if owner.timed < TIMED => {
-                owner.timed += 1;
-                1
-            }
-            _ if number.is_multiple_of(SAMPLE) => SAMPLE,
-            _ => 0,
+    fn weight(&mut self, number: u64) -> Weight {
+        if self.timed < TIMED {
+            self.timed += 1;
+            return Weight(1);
         }
+        Weight(if number.is_multiple_of(SAMPLE) { SAMPLE } else { 0 })
     }
 }
 

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::clock::Started;
 use crate::error::{CleanupError, CleanupErrorKind};
 use crate::events::{ResourceEvent, anyone_listens};
 use crate::id::{Label, ResourceId};
 use crate::registry::Registry;
-use crate::registry::entry::{Entry, Kept, Phase};
+use crate::registry::claim::Weight;
+use crate::registry::entry::{Kept, Phase};
+use crate::registry::locker::Locker;
 use crate::registry::tree::Node;
 #[cfg(feature = "tokio")]
 use crate::sync::Lock;
@@ -43,7 +44,19 @@ pub(crate) struct Finished {
 pub(crate) struct Ended {
     pub(crate) id: ResourceId,
     pub(super) linked: bool,
-    pub(super) weight: u64,
+    pub(super) weight: Weight,
+}
+
+/// Where the end of a plain cleanup can be posted.
+#[derive(Clone, Copy)]
+pub(crate) struct Door<'r>(pub(super) &'r Locker);
+
+impl Door<'_> {
+    /// The common end of such a one, without the lock. False: it has to be ended with [`Registry::finish_plain`].
+    #[inline]
+    pub(crate) fn post(self, id: ResourceId) -> bool {
+        !anyone_listens() && self.0.post(id)
+    }
 }
 
 /// What an end entails for others.
@@ -58,11 +71,15 @@ pub(super) struct After {
 }
 
 impl Registry {
-    /// The common end of such a one. False: something about it needs [`Registry::finish`].
-    #[inline]
-    pub(crate) fn finish_plain(&self, job: &Ended, elapsed: Duration) -> bool {
-        let mut shard = self.shard(job.id).lock();
-        let Some(label) = shard.end_plain(job.id.key(), job.weight, elapsed) else { return false };
+    /// The same under the lock. False: something about it needs [`Registry::finish`].
+    pub(crate) fn finish_plain(&self, job: &mut Ended, elapsed: Duration) -> bool {
+        let locker = self.shard(job.id);
+        let mut shard = locker.lock();
+        if job.weight.posts() {
+            locker.dismiss(&mut shard);
+            job.weight = Weight(0);
+        }
+        let Some(label) = shard.end_plain(job.id.key(), job.weight.0, elapsed) else { return false };
         drop(shard);
         drop(label);
         true
@@ -112,8 +129,15 @@ impl Registry {
         elapsed: Duration,
     ) -> (Finished, After) {
         let (mut finished, mut after) = (Finished::default(), After::default());
-        let mut lock = self.shard(job.id).lock();
+        let locker = self.shard(job.id);
+        let mut lock = locker.lock();
         let shard = &mut *lock;
+        let weight = if job.weight.posts() {
+            locker.dismiss(shard);
+            0
+        } else {
+            job.weight.0
+        };
         let Some(entry) = shard.entries.get_mut(job.id.key()) else { return (finished, after) };
         if entry.phase != Phase::Cleaning {
             return (finished, after);
@@ -151,8 +175,8 @@ impl Registry {
         }
         shard.end(job.id.key(), phase);
         if let Some(owner) = shard.members.get(member) {
-            if job.weight > 0 {
-                owner.node.latencies.lock().record(elapsed, job.weight);
+            if weight > 0 {
+                owner.node.latencies.lock().record(elapsed, weight);
             }
             if owner.live == 0 && owner.node.is_ending() {
                 after.leaving = Some(owner.node.clone());
@@ -195,11 +219,7 @@ impl Registry {
 
     /// Whether it has not ended yet; then its end will be told.
     fn watch_running(&self, id: ResourceId) -> bool {
-        let running = |entry: &mut Entry| {
-            entry.watched = true;
-            !entry.phase.has_ended()
-        };
-        self.with(id, running).unwrap_or(false)
+        self.with_awaited(id, |entry| !entry.phase.has_ended()).unwrap_or(false)
     }
 
     /// Waits until a cleanup that runs elsewhere has ended.
@@ -231,14 +251,15 @@ fn forget_name(node: &Node, name: &Label, id: ResourceId) {
 }
 
 impl Ended {
+    /// The same for a claim of [`Registry::begin_plain`].
     #[inline]
-    pub(crate) fn start(&self) -> Started {
-        Started::now(self.weight > 0)
+    pub(crate) fn plain(id: ResourceId, weight: Weight) -> Ended {
+        Ended { id, linked: false, weight }
     }
 
     /// For a duration that was measured in any case.
     pub(crate) fn timed(self) -> Ended {
-        Ended { weight: 1, ..self }
+        Ended { weight: Weight(1), ..self }
     }
 }
 

@@ -55,13 +55,12 @@ impl From<Phase> for ResourceState {
 }
 
 /// What a registration asks for.
-pub(crate) struct Draft {
+pub(crate) struct Draft<C = Category> {
     pub(crate) label: Label,
-    pub(crate) category: Category,
+    pub(crate) category: C,
     pub(crate) priority: Priority,
     pub(crate) created_at: &'static Location<'static>,
-    /// Taken when the registry has it.
-    pub(crate) work: Option<Work>,
+    pub(crate) work: Work,
     pub(crate) extra: Option<Box<Extra>>,
 }
 
@@ -95,6 +94,7 @@ pub(crate) struct Entry {
 }
 
 /// What the registry says of a newcomer.
+#[derive(Clone, Copy)]
 pub(crate) struct Newcomer {
     pub(crate) created: Coarse,
     pub(crate) turn: u64,
@@ -159,17 +159,19 @@ impl Default for Entry {
 }
 
 impl Entry {
-    /// Fills an empty slot in place.
-    #[inline]
-    pub(crate) fn fill(&mut self, draft: &mut Draft, new: &Newcomer) {
-        self.label = std::mem::replace(&mut draft.label, Label::from(""));
-        self.category = draft.category;
+    /// Fills an empty slot in place, field by field: a whole entry would be moved about on the way.
+    #[inline(always)]
+    pub(crate) fn fill<C: Into<Category>>(&mut self, draft: Draft<C>, new: Newcomer) {
+        self.label = draft.label;
+        self.category = draft.category.into();
         self.created_at = draft.created_at;
         self.created = new.created;
         self.turn = new.turn;
-        self.work = draft.work.take();
-        self.extra = draft.extra.take();
-        self.newer = NO_LINK;
+        // A slot that is free holds neither, so there is nothing to drop: the compiler cannot know.
+        std::mem::forget(self.work.replace(draft.work));
+        if draft.extra.is_some() {
+            self.extra = draft.extra;
+        }
         self.era = new.era;
         self.priority = draft.priority;
         self.phase = new.phase;

@@ -2,15 +2,16 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::clock::Coarse;
 use crate::fork;
 use crate::id::{Label, ResourceId, Stamp};
 use crate::registry::entry::{Entry, Phase};
-use crate::registry::shard::{Stall, Thread};
+use crate::registry::locker::Locker;
+use crate::registry::shard::{Shard, Stall, Thread};
 use crate::registry::slab::Key;
 use crate::registry::tree::{Node, Totals};
 use crate::registry::{Lane, Registry, id_of};
@@ -29,7 +30,7 @@ pub(crate) struct Seen<'a> {
 impl Registry {
     /// Shows every entry of this one manager that has not ended.
     pub(crate) fn scan(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
-        self.each(node, |number, key, entry, threads| {
+        self.each(node, Locker::lock, |number, key, entry, threads| {
             let thread = threads.get(entry.thread);
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread });
         });
@@ -37,18 +38,23 @@ impl Registry {
 
     /// The same, and from now on somebody waits for their ends.
     pub(crate) fn scan_and_watch(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
-        self.each(node, |number, key, entry, _| {
+        self.each(node, Locker::lock_closed, |number, key, entry, _| {
             entry.watched = true;
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread: None });
         });
     }
 
-    fn each(&self, node: &Node, mut visit: impl FnMut(u32, Key, &mut Entry, &Stall<Thread>)) {
+    fn each(
+        &self,
+        node: &Node,
+        lock: fn(&Locker) -> MutexGuard<'_, Shard>,
+        mut visit: impl FnMut(u32, Key, &mut Entry, &Stall<Thread>),
+    ) {
         for (number, lane) in node.lanes.iter().enumerate() {
             if lane.load(Relaxed) == 0 {
                 continue;
             }
-            let mut shard = self.shards[number].0.lock();
+            let mut shard = lock(&self.shards[number]);
             let Some(member) = lane.load(Relaxed).checked_sub(1) else { continue };
             shard.each(member, |key, entry, threads| visit(number as u32, key, entry, threads));
         }
@@ -56,11 +62,11 @@ impl Registry {
 
     /// For each shard how many were registered there so far: a later one's stamp has a greater number.
     pub(crate) fn horizon(&self) -> Vec<u64> {
-        self.shards.iter().map(|shard| shard.0.lock().number).collect()
+        self.shards.iter().map(|shard| shard.lock().number).collect()
     }
 
     pub(crate) fn watch(&self, id: ResourceId) {
-        self.with(id, |entry| entry.watched = true);
+        self.with_awaited(id, |_| ());
     }
 
     /// Shows one entry, if it has not ended and belongs to this manager or one below.
@@ -148,7 +154,7 @@ impl Registry {
             if lane.load(Relaxed) == 0 {
                 continue;
             }
-            let shard = self.shards[number].0.try_lock()?;
+            let shard = self.shards[number].try_lock()?;
             let member = lane.load(Relaxed).checked_sub(1).and_then(|member| shard.members.get(member));
             if member.is_some_and(|member| member.live > 0) {
                 return Some(true);
@@ -163,7 +169,7 @@ impl Registry {
             if lane.load(Relaxed) == 0 {
                 continue;
             }
-            let shard = self.shards[number].0.lock();
+            let shard = self.shards[number].lock();
             let member = lane.load(Relaxed).checked_sub(1).and_then(|member| shard.members.get(member));
             found.extend(member.map(|member| read(member.live, &member.totals)));
         }
@@ -301,5 +307,6 @@ fn describe(node: &Node, seen: &Seen<'_>) -> ResourceInfo {
 
 /// Whether the calling thread is another than the one that registered this.
 fn is_foreign(id: ResourceId, entry: &Entry) -> bool {
-    Lane::current() != (id.shard() as u32, entry.thread)
+    let Lane { shard, thread, .. } = Lane::current();
+    (shard, thread) != (id.shard() as u32, entry.thread)
 }

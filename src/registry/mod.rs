@@ -14,6 +14,8 @@ mod admit;
 mod claim;
 mod end;
 pub(crate) mod entry;
+mod insert;
+mod locker;
 mod look;
 pub(crate) mod queue;
 mod release;
@@ -30,14 +32,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use once_cell::sync::OnceCell;
 
 pub(crate) use admit::{Applicant, Need, Refused};
-pub(crate) use claim::{Begun, Claim, Job};
+pub(crate) use claim::{Begun, Claim, Job, Weight};
 pub(crate) use end::{Ended, Ending, Finished, Told};
 pub(crate) use look::Seen;
 
 use crate::clock::Coarse;
 use crate::fork;
 use crate::id::{Label, ManagerId, ResourceId, Stamp};
-use crate::registry::entry::{Draft, Entry, Newcomer, Phase};
+use crate::registry::entry::Entry;
+use crate::registry::locker::Locker;
 use crate::registry::shard::{NO_LINK, Shard};
 use crate::registry::slab::{Key, PLACE_BITS};
 use crate::registry::tree::{Node, Seed};
@@ -50,12 +53,9 @@ const SHARD_BITS: u32 = 6;
 /// Told when a watched resource has ended.
 pub(crate) type Observer = Arc<dyn Fn(ResourceId, &Ending) + Send + Sync>;
 
-#[repr(align(128))] // two cache lines, which processors fetch in pairs: neighbours do not disturb each other
-struct Padded(Lock<Shard>);
-
 /// Everything that is registered in the process, of whatever tree: ids are unique in it.
 pub(crate) struct Registry {
-    shards: Box<[Padded]>,
+    shards: Box<[Locker]>,
     turns: Turns,
     managers: AtomicU64,
     lanes: AtomicU32,
@@ -77,11 +77,16 @@ pub(crate) fn registry() -> &'static Registry {
 }
 
 thread_local! {
-    static LANE: Lane = Lane::new();
+    static LANE: Stay = Stay(Lane::new());
 }
 
+/// Takes the lane's thread from its shard when the thread ends.
+struct Stay(Lane);
+
 /// A thread's place in the registry: where it registers, until it ends.
+#[derive(Clone, Copy)]
 struct Lane {
+    locker: &'static Locker,
     shard: u32,
     thread: u32,
 }
@@ -95,20 +100,26 @@ impl Lane {
             Some(name) => Label::from(String::from(name)),
             None => Label::from(format!("thread {number}")),
         };
-        let thread = registry.shards[shard as usize].0.lock().begin_thread(label);
-        Lane { shard, thread }
+        let locker = &registry.shards[shard as usize];
+        let thread = locker.lock().begin_thread(label);
+        Lane { locker, shard, thread }
     }
 
     /// The calling thread's. A thread that is ending has none any more: then the first shard, as nobody.
     #[inline]
-    fn current() -> (u32, u32) {
-        LANE.try_with(|lane| (lane.shard, lane.thread)).unwrap_or((0, NO_LINK))
+    fn current() -> Lane {
+        LANE.try_with(|lane| lane.0).unwrap_or_else(|_| Lane::nobody())
+    }
+
+    #[cold]
+    fn nobody() -> Lane {
+        Lane { locker: &registry().shards[0], shard: 0, thread: NO_LINK }
     }
 }
 
-impl Drop for Lane {
+impl Drop for Stay {
     fn drop(&mut self) {
-        registry().shards[self.shard as usize].0.lock().end_thread(self.thread);
+        self.0.locker.lock().end_thread(self.0.thread);
     }
 }
 
@@ -129,9 +140,7 @@ impl ResourceId {
 impl Registry {
     fn new(shards: usize) -> Registry {
         Registry {
-            shards: (0..shards)
-                .map(|_| Padded(Lock::new(Shard::new(1 << (INDEX_BITS - PLACE_BITS)))))
-                .collect(),
+            shards: (0..shards).map(|_| Locker::new(Shard::new(1 << (INDEX_BITS - PLACE_BITS)))).collect(),
             turns: Turns::default(),
             managers: AtomicU64::new(0),
             lanes: AtomicU32::new(0),
@@ -142,8 +151,8 @@ impl Registry {
     }
 
     #[inline]
-    fn shard(&self, id: ResourceId) -> &Lock<Shard> {
-        &self.shards[id.shard()].0
+    fn shard(&self, id: ResourceId) -> &Locker {
+        &self.shards[id.shard()]
     }
 
     /// Runs `look` on an entry that has not been forgotten, under its shard's lock.
@@ -151,92 +160,20 @@ impl Registry {
         self.shard(id).lock().entries.get_mut(id.key()).map(look)
     }
 
-    /// Keeps a new entry of this manager, in the calling thread's shard.
-    ///
-    /// # Panics
-    /// When every shard is full: at nearly 2^26 live resources for each of 8 or more shards.
-    #[inline]
-    pub(crate) fn insert(
-        &self,
-        node: &Arc<Node>,
-        draft: &mut Draft,
-        phase: Phase,
-        linked: bool,
-    ) -> ResourceId {
-        let created = Coarse::now();
-        let (shard, thread) = Lane::current();
-        let new =
-            Newcomer { created, turn: self.turns.take(shard + 1, created), era: fork::era(), phase, linked };
-        match self.insert_into(shard, thread, node, draft, &new) {
-            Some(id) => id,
-            None => self.insert_elsewhere(shard, node, draft, &new),
-        }
-    }
-
-    #[cold]
-    fn insert_elsewhere(&self, full: u32, node: &Arc<Node>, draft: &mut Draft, new: &Newcomer) -> ResourceId {
-        for shard in (0..self.shards.len() as u32).filter(|shard| *shard != full) {
-            if let Some(id) = self.insert_into(shard, NO_LINK, node, draft, new) {
-                return id;
-            }
-        }
-        panic!(
-            "castoff: {} resources are live, the most there can be",
-            (self.shards.len() as u64) << INDEX_BITS
-        );
-    }
-
-    #[inline]
-    fn insert_into(
-        &self,
-        shard: u32,
-        thread: u32,
-        node: &Arc<Node>,
-        draft: &mut Draft,
-        new: &Newcomer,
-    ) -> Option<ResourceId> {
-        loop {
-            let mut data = self.shards[shard as usize].0.lock();
-            match node.lanes[shard as usize].load(Relaxed) {
-                0 => {
-                    drop(data);
-                    self.join(node, shard);
-                }
-                member => return data.insert(draft, new, member - 1, thread).map(|key| id_of(shard, key)),
-            }
-        }
-    }
-
-    /// Gives a manager its member in a shard, and its place below its parent if it had lost that.
-    #[cold]
-    fn join(&self, node: &Arc<Node>, shard: u32) {
-        let mut attached = node.attached.lock();
-        self.attach(node, &mut attached);
-        let mut data = self.shards[shard as usize].0.lock();
-        let lane = &node.lanes[shard as usize];
-        if lane.load(Relaxed) == 0 {
-            lane.store(data.join(node.clone()) + 1, Relaxed);
-        }
-    }
-
-    fn attach(&self, node: &Arc<Node>, attached: &mut bool) {
-        if *attached {
-            return;
-        }
-        if let Some(parent) = &node.parent {
-            let mut above = parent.attached.lock();
-            self.attach(parent, &mut above);
-            parent.children.lock().insert(node.id, node.clone());
-        }
-        *attached = true;
+    /// The same, for who waits for the entry's end from now on.
+    fn with_awaited<R>(&self, id: ResourceId, look: impl FnOnce(&mut Entry) -> R) -> Option<R> {
+        let mut shard = self.shard(id).lock_closed();
+        let entry = shard.entries.get_mut(id.key())?;
+        entry.watched = true;
+        Some(look(entry))
     }
 
     /// Makes a manager, and lists it with its parent.
     pub(crate) fn new_node(&self, seed: Seed) -> Arc<Node> {
-        let (shard, _) = Lane::current();
+        let Lane { shard, .. } = Lane::current();
         let turn = self.turns.take(shard + 1, Coarse::now());
         let number = {
-            let mut data = self.shards[shard as usize].0.lock();
+            let mut data = self.shards[shard as usize].lock();
             data.number += 1;
             data.number
         };
@@ -267,9 +204,10 @@ impl Registry {
             return false;
         }
         for (shard, lane) in self.shards.iter().zip(&node.lanes) {
-            let mut data = shard.0.lock();
+            let mut data = shard.lock_closed();
             let Some(member) = lane.load(Relaxed).checked_sub(1) else { continue };
-            if data.members.get(member).is_some_and(|member| member.live > 0) {
+            if let Some(member) = data.members.get_mut(member).filter(|member| member.live > 0) {
+                member.is_ending = true;
                 return false;
             }
             lane.store(0, Relaxed);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::events::anyone_listens;
 use crate::id::Label;
-use crate::registry::entry::{Draft, Entry, Newcomer, Phase};
+use crate::registry::entry::{Entry, Phase};
 use crate::registry::slab::{Key, Slab};
 
 use crate::registry::tree::{Node, Totals};
@@ -27,6 +27,8 @@ pub(crate) struct Member {
     pub(crate) totals: Totals,
     /// How many cleanups were timed: the first ones all are.
     pub(crate) timed: u32,
+    /// Its manager ends with its last entry.
+    pub(crate) is_ending: bool,
 }
 
 pub(crate) struct Thread {
@@ -40,15 +42,25 @@ pub(crate) struct Shard {
     pub(crate) members: Stall<Member>,
     pub(crate) threads: Stall<Thread>,
     pub(crate) number: u64,
+    /// Cleanups that run now and may post their ends. See `locker`.
+    pub(super) postable: u32,
 }
 
 impl Shard {
     pub(crate) fn new(pages: u32) -> Shard {
-        Shard { entries: Slab::new(pages), members: Stall::new(), threads: Stall::new(), number: 0 }
+        Shard {
+            entries: Slab::new(pages),
+            members: Stall::new(),
+            threads: Stall::new(),
+            number: 0,
+            postable: 0,
+        }
     }
 
     pub(crate) fn join(&mut self, node: Arc<Node>) -> u32 {
-        self.members.put(Member { node, newest: NO_LINK, live: 0, totals: Totals::default(), timed: 0 })
+        let is_ending = node.is_ending();
+        let totals = Totals::default();
+        self.members.put(Member { node, newest: NO_LINK, live: 0, totals, timed: 0, is_ending })
     }
 
     pub(crate) fn begin_thread(&mut self, label: Label) -> u32 {
@@ -64,24 +76,12 @@ impl Shard {
         }
     }
 
-    /// Keeps a new entry of this member and thread. `None` when the shard is full: then the draft is untouched.
+    /// Makes room for a new entry of this member and thread, to be filled. `None` when the shard is full.
     #[inline]
-    pub(crate) fn insert(
-        &mut self,
-        draft: &mut Draft,
-        new: &Newcomer,
-        member: u32,
-        thread: u32,
-    ) -> Option<Key> {
+    pub(crate) fn admit(&mut self, member: u32, thread: u32) -> Option<(Key, &mut Entry)> {
         let owner = self.members.get_mut(member)?;
-        let (key, entry) = self.entries.occupy()?;
-        self.number += 1;
-        entry.fill(draft, new);
-        entry.number = self.number;
-        entry.member = member;
-        entry.thread = thread;
+        let (key, _) = self.entries.occupy()?;
         let older = std::mem::replace(&mut owner.newest, key.index);
-        entry.older = older;
         owner.live += 1;
         owner.totals.registered += 1;
         if older != NO_LINK
@@ -92,7 +92,32 @@ impl Shard {
         if let Some(record) = self.threads.get_mut(thread) {
             record.live += 1;
         }
-        Some(key)
+        self.number += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.number = self.number;
+        entry.member = member;
+        entry.thread = thread;
+        entry.newer = NO_LINK;
+        entry.older = older;
+        Some((key, entry))
+    }
+
+    /// The same in the place of an entry whose end was posted, if that is the newest of this member and of the same
+    /// thread: no list and no count of live ones changes then.
+    #[inline(always)]
+    pub(crate) fn renew(&mut self, posted: Key, member: u32, thread: u32) -> Option<(Key, &mut Entry)> {
+        let owner = self.members.get_mut(member)?;
+        let (key, entry) = self.entries.renew(posted, |entry| {
+            entry.phase == Phase::Cleaning
+                && entry.member == member
+                && entry.thread == thread
+                && entry.newer == NO_LINK
+        })?;
+        owner.totals.registered += 1;
+        owner.totals.cleaned += 1;
+        self.number += 1;
+        entry.number = self.number;
+        Some((key, entry))
     }
 
     /// The entry has ended this way: it leaves its list and is counted. The slot stays.
@@ -114,7 +139,6 @@ impl Shard {
 
     /// The end of a cleaned entry that is like any other, in one go: what is left of it is its label. `None`, and
     /// nothing is done, where something about it needs more.
-    #[inline]
     pub(crate) fn end_plain(&mut self, key: Key, weight: u64, elapsed: Duration) -> Option<Label> {
         let entry = self.entries.get_mut(key)?;
         let owner = self.members.get_mut(entry.member)?;
@@ -122,14 +146,21 @@ impl Shard {
         if entry.watched || entry.extra.is_some() || last || anyone_listens() {
             return None;
         }
+        if weight > 0 {
+            owner.node.latencies.lock().record(elapsed, weight);
+        }
+        self.end_posted(key)
+    }
+
+    /// The end of one that was posted: nothing follows from it.
+    pub(super) fn end_posted(&mut self, key: Key) -> Option<Label> {
+        let entry = self.entries.get_mut(key)?;
+        let owner = self.members.get_mut(entry.member)?;
         entry.phase = Phase::Cleaned;
         let (newer, older, thread) = (entry.newer, entry.older, entry.thread);
         let label = std::mem::replace(&mut entry.label, Label::from(""));
         owner.live -= 1;
         owner.totals.cleaned += 1;
-        if weight > 0 {
-            owner.node.latencies.lock().record(elapsed, weight);
-        }
         if newer == NO_LINK {
             owner.newest = older;
         }

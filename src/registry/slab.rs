@@ -18,6 +18,8 @@ const LARGEST: u32 = FIRST << DOUBLINGS;
 /// A page is kept for good once a slot of it has come this far: its generations would have to be remembered.
 const WORN: u32 = u32::MAX / 2;
 const NONE: u32 = u32::MAX;
+/// The last generation that is handed out: a slot that is worn out has the one after it, which no key has.
+const LAST: u32 = u32::MAX - 1;
 /// Bits of an index that name the place on a page.
 pub(crate) const PLACE_BITS: u32 = LARGEST.ilog2();
 /// Instead of the next free slot: this one is in use.
@@ -111,18 +113,32 @@ impl<T: Default> Slab<T> {
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
         let (page, at) = page_of(key.index);
         let slot = self.pages.get(page)?.slots.get(at)?;
-        (slot.generation == key.generation && slot.next_free == TAKEN).then_some(&slot.value)
+        (slot.generation == key.generation).then_some(&slot.value)
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        self.slot_mut(key.index).filter(|slot| slot.generation == key.generation).map(|slot| &mut slot.value)
+        let (page, at) = page_of(key.index);
+        let slot = self.pages.get_mut(page)?.slots.get_mut(at)?;
+        (slot.generation == key.generation).then_some(&mut slot.value)
     }
 
     /// The entry that stands at an index now, with its key.
     #[inline]
     pub(crate) fn at_mut(&mut self, index: u32) -> Option<(Key, &mut T)> {
         self.slot_mut(index).map(|slot| (Key { index, generation: slot.generation }, &mut slot.value))
+    }
+
+    /// The same slot for another entry, if what stands there agrees. Nothing is emptied.
+    #[inline(always)]
+    pub(crate) fn renew(&mut self, key: Key, agrees: impl FnOnce(&T) -> bool) -> Option<(Key, &mut T)> {
+        let (page, at) = page_of(key.index);
+        let slot = self.pages.get_mut(page)?.slots.get_mut(at)?;
+        if slot.generation != key.generation || slot.generation >= LAST || !agrees(&slot.value) {
+            return None;
+        }
+        slot.generation += 1;
+        Some((Key { generation: slot.generation, ..key }, &mut slot.value))
     }
 
     /// Takes an entry out.
@@ -138,15 +154,15 @@ impl<T: Default> Slab<T> {
         let (number, at) = page_of(key.index);
         let Some(page) = self.pages.get_mut(number) else { return };
         let Some(slot) = page.slots.get_mut(at) else { return };
-        if slot.generation != key.generation || slot.next_free != TAKEN {
+        if slot.generation != key.generation {
             return;
         }
         page.used -= 1;
-        if slot.generation == u32::MAX {
+        slot.generation += 1;
+        if slot.generation > LAST {
             slot.next_free = NONE; // worn out: in no free list, for ever
             return;
         }
-        slot.generation += 1;
         slot.next_free = page.free;
         page.free = at as u32;
         if page.place == NONE {
@@ -272,8 +288,8 @@ mod tests {
     fn a_slot_whose_generations_are_used_up_is_not_used_again() {
         let mut slab = Slab::new(1);
         let Some(key) = put(&mut slab, 'a') else { panic!("there is room") };
-        slab.pages[0].slots[key.index as usize].generation = u32::MAX;
-        let worn = Key { generation: u32::MAX, ..key };
+        slab.pages[0].slots[key.index as usize].generation = LAST;
+        let worn = Key { generation: LAST, ..key };
         assert_eq!(slab.remove(worn), Some('a'));
         let others: Vec<Key> = (1..FIRST).filter_map(|_| put(&mut slab, 'b')).collect();
         assert_eq!(others.len(), FIRST as usize - 1);

@@ -148,6 +148,7 @@ impl Node {
         })
     }
 
+    #[inline]
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealed.load(Relaxed)
     }

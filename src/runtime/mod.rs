@@ -48,9 +48,10 @@ pub(crate) struct Inside {
 impl Inside {
     #[inline]
     pub(crate) fn enter(id: ResourceId) -> Inside {
-        let outer = INNERMOST.replace(id);
+        // `with`: the cell's own methods on the key are calls.
+        let outer = INNERMOST.with(|innermost| innermost.replace(id));
         if outer != ResourceId::NONE {
-            OUTER.try_with(|stack| stack.borrow_mut().push(outer)).unwrap_or(());
+            go_deeper(outer);
         }
         Inside { outer }
     }
@@ -59,9 +60,9 @@ impl Inside {
 impl Drop for Inside {
     #[inline]
     fn drop(&mut self) {
-        INNERMOST.set(self.outer);
+        INNERMOST.with(|innermost| innermost.set(self.outer));
         if self.outer != ResourceId::NONE {
-            OUTER.try_with(|stack| stack.borrow_mut().pop()).unwrap_or(None);
+            come_back();
         }
     }
 }
@@ -99,6 +100,16 @@ pub(crate) fn elsewhere(name: &str, run: impl FnOnce() + Send + 'static) {
         let run = work.lock().take();
         run.into_iter().for_each(|run| run());
     }
+}
+
+#[cold]
+fn go_deeper(outer: ResourceId) {
+    OUTER.try_with(|stack| stack.borrow_mut().push(outer)).unwrap_or(());
+}
+
+#[cold]
+fn come_back() {
+    OUTER.try_with(|stack| stack.borrow_mut().pop()).unwrap_or(None);
 }
 
 /// Starts a thread of castoff's own.

@@ -13,25 +13,34 @@ use std::time::{Duration, Instant};
 use crate::cleanup::{CleanupContext, CleanupReason, Course, Work};
 use crate::clock::after;
 use crate::error::{CleanupError, CleanupErrorKind};
-use crate::events::ResourceEvent;
+use crate::events::{ResourceEvent, anyone_listens};
 use crate::id::{Label, ResourceId};
 use crate::registry::entry::{Draft, Kept};
 use crate::registry::tree::Node;
-use crate::registry::{Ended, Finished, Job, registry};
+use crate::registry::{Ended, Finished, Job, Weight, registry};
 use crate::runtime::{Inside, helper};
 #[cfg(feature = "tokio")]
 use crate::runtime::{board, drive_here, is_async_context};
 use crate::unwind::{caught, contain};
 
 /// Runs a step of a cleanup on this thread. Its panic is an error like others.
-#[inline]
 pub(crate) fn perform(id: ResourceId, work: Work, context: &CleanupContext) -> Result<(), CleanupErrorKind> {
+    result_of(begin(id, work, context), context)
+}
+
+#[inline(always)]
+fn begin(id: ResourceId, work: Work, context: &CleanupContext) -> Result<Course, String> {
     let _inside = Inside::enter(id);
-    match caught(|| work.begin(context)) {
+    caught(|| work.begin(context))
+}
+
+#[inline(never)]
+fn result_of(begun: Result<Course, String>, _context: &CleanupContext) -> Result<(), CleanupErrorKind> {
+    match begun {
         Ok(Course::Done(Ok(()))) => Ok(()),
         Ok(Course::Done(Err(cause))) => Err(CleanupErrorKind::Failed(Arc::from(cause))),
         #[cfg(feature = "tokio")]
-        Ok(Course::Future(future)) => drive_here(future, context.deadline),
+        Ok(Course::Future(future)) => drive_here(future, _context.deadline),
         Err(message) => Err(CleanupErrorKind::Panicked(message)),
     }
 }
@@ -63,16 +72,37 @@ fn end_dropped(job: Job, kept: &mut Option<Kept>, reason: CleanupReason) -> Vec<
     freed
 }
 
-/// The fast way of [`run_here`], for what has nothing of its own but a cleanup.
-#[inline]
-pub(crate) fn run_plain(work: Work, ended: Ended, reason: CleanupReason) {
-    let started = ended.start();
-    let result = perform(ended.id, work, &CleanupContext { reason, deadline: None });
-    let elapsed = if result.is_err() || started.is_fine() { started.elapsed() } else { Duration::ZERO };
-    if result.is_ok() && registry().finish_plain(&ended, elapsed) {
-        return;
+/// Claims and runs the cleanup of what has nothing of its own but that. False: it has more, and nothing is done.
+#[inline(never)]
+pub(crate) fn run_plain(id: ResourceId, reason: CleanupReason) -> bool {
+    let Some((work, weight, door)) = registry().begin_plain(id) else { return false };
+    if !weight.posts() || anyone_listens() {
+        run_heard(id, work, weight, reason);
+        return true;
     }
-    run_freed(conclude(ended.id, registry().finish(&ended, result, elapsed, None)));
+    let context = CleanupContext { reason, deadline: None };
+    let begun = begin(id, work, &context);
+    if matches!(begun, Ok(Course::Done(Ok(())))) && door.post(id) {
+        std::mem::forget(begun); // empty, as was just seen
+    } else {
+        finish_plain(Ended::plain(id, weight), result_of(begun, &context), Duration::ZERO);
+    }
+    true
+}
+
+/// The same where somebody may hear of the end, or of how long it took.
+#[inline(never)]
+fn run_heard(id: ResourceId, work: Work, weight: Weight, reason: CleanupReason) {
+    let start = (weight.is_timed() || anyone_listens()).then(Instant::now);
+    let result = perform(id, work, &CleanupContext { reason, deadline: None });
+    finish_plain(Ended::plain(id, weight), result, start.map_or(Duration::ZERO, |start| start.elapsed()));
+}
+
+#[inline(never)]
+fn finish_plain(mut ended: Ended, result: Result<(), CleanupErrorKind>, elapsed: Duration) {
+    if result.is_err() || !registry().finish_plain(&mut ended, elapsed) {
+        run_freed(conclude(ended.id, registry().finish(&ended, result, elapsed, None)));
+    }
 }
 
 /// Runs the deferred resources that nothing holds back any more, and what these hold back in their turn: the most
@@ -305,7 +335,7 @@ pub(crate) fn conclude_release(id: ResourceId, mut finished: Finished) {
 /// A registration that was refused behaves as a guard dropped at once: its cleanup runs here, or is handed over.
 #[cfg_attr(not(feature = "tokio"), allow(unused_variables))] // what is handed over is counted in its manager
 pub(crate) fn run_refused(node: &Arc<Node>, draft: Draft, reason: CleanupReason) {
-    let Some(work) = draft.work else { return };
+    let work = draft.work;
     let (last_resort, mut timeout) =
         draft.extra.map_or((None, None), |extra| (extra.last_resort, extra.timeout));
     if work.is_async() {

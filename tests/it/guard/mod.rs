@@ -7,6 +7,7 @@ mod drop;
 mod foreign_code;
 mod last_resort;
 mod let_go;
+mod posted;
 mod races;
 mod strategy;
 mod timeout;
