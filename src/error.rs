@@ -352,7 +352,7 @@ impl fmt::Display for CleanupErrorKind {
             CleanupErrorKind::TimedOut(limit) => {
                 write!(
                     f,
-                    "had not ended after {limit:.1?} and was left behind; give it a longer `timeout`, or a `last_resort`"
+                    "had not ended after {limit:.1?} and was given up; give it a longer `timeout`, or a `last_resort`"
                 )
             }
             CleanupErrorKind::Cancelled => write!(f, "was cancelled before its end"),

@@ -53,7 +53,7 @@ pub enum ResourceOutcome {
     Failed,
     /// Its cleanup panicked.
     Panicked,
-    /// Its cleanup had not ended in time, and was left behind.
+    /// Its cleanup had not ended in time, and was given up: left with its thread or, if it awaits, cancelled.
     TimedOut,
     /// Its cleanup was stopped before its end.
     Cancelled,
@@ -186,7 +186,7 @@ pub struct CategorySummary {
     pub cleaned: usize,
     /// How many failed, panicked or were cancelled.
     pub failed: usize,
-    /// How many were left behind at their limit.
+    /// How many were given up at their limit.
     pub timed_out: usize,
     /// How many were not touched.
     pub skipped: usize,

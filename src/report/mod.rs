@@ -183,7 +183,7 @@ impl TeardownReport {
         self.total(|summary| summary.failed)
     }
 
-    /// How many cleanups had not ended within their limit, and were left behind.
+    /// How many cleanups had not ended within their limit, and were given up.
     ///
     /// # Examples
     /// ```

@@ -128,7 +128,7 @@ fn message(kind: &CleanupErrorKind) -> String {
         CleanupErrorKind::Failed(cause) => with_sources(&**cause),
         CleanupErrorKind::Panicked(message) => message.clone(),
         CleanupErrorKind::TimedOut(limit) => {
-            format!("had not ended after {}, left behind", text::duration(*limit))
+            format!("had not ended after {}, given up", text::duration(*limit))
         }
         CleanupErrorKind::Cancelled => String::new(),
         other => other.to_string(),
@@ -211,7 +211,7 @@ mod tests {
 teardown of `orders`: 1 cleaned, 1 failed, 1 timed out, 1 skipped, in 1.32 s
   #  resource     category   lived  started    took  outcome
   1  http server  network    3.2 s     +0 s  1.25 s  cleaned
-  2  workers      database  100 ms  +1.25 s   12 ms  timed out: had not ended after 5 s, left behind (made at {s}; \
+  2  workers      database  100 ms  +1.25 s   12 ms  timed out: had not ended after 5 s, given up (made at {s}; \
              last resort ran)
   3  orders-db    database  100 ms  +1.26 s   12 ms  failed: disk full (made at {s}; after a failed dependent \
              `workers`)

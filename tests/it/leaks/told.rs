@@ -29,7 +29,8 @@ fn a_leak_is_told_of_once_however_often_somebody_looks() {
 fn its_end_is_told_whichever_way_it_comes() {
     let manager = manager();
     let recorder = Recorder::on(&manager);
-    let ends: [(&str, fn(ResourceGuard<()>)); 4] = [
+    type End = fn(ResourceGuard<()>);
+    let ends: [(&str, End); 4] = [
         ("dropped", drop),
         ("closed", |guard| ResourceGuard::close(guard).expect("it can't fail")),
         ("released", ResourceGuard::release),
