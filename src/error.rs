@@ -268,6 +268,36 @@ pub enum ExitHookError {
     System(#[source] io::Error),
 }
 
+/// Why there is no [`Footprint`](crate::Footprint).
+///
+/// # Examples
+/// ```
+/// use castoff::{Footprint, FootprintError};
+///
+/// match Footprint::capture() {
+///     Ok(footprint) => println!("{footprint}"),
+///     // Not Linux: a test that wants to run everywhere goes on without.
+///     Err(FootprintError::Unsupported) => {}
+///     Err(error) => panic!("{error}"),
+/// }
+/// ```
+#[derive(thiserror::Error, Debug)]
+#[non_exhaustive]
+pub enum FootprintError {
+    /// Not Linux, where the system keeps `/proc`.
+    #[error(
+        "cannot tell what the operating system holds for this process: only Linux is read, by its /proc; \
+         go without elsewhere"
+    )]
+    Unsupported,
+    /// `/proc` is not mounted, or does not let this process read about itself, or no descriptor is free to read by.
+    #[error(
+        "cannot tell what the operating system holds for this process: {0}; \
+         see that /proc is mounted, is that of this process's namespace, and that a descriptor is free"
+    )]
+    Io(#[from] io::Error),
+}
+
 /// A cleanup that did not end well.
 ///
 /// # Examples

@@ -41,14 +41,15 @@ mod serialize;
 pub use crate::cleanup::{Cleanup, CleanupContext, CleanupReason, Outcome, done};
 pub use crate::config::{Backtraces, LeakSeverity, ManagerConfig};
 pub use crate::error::{
-    AlreadyInitialized, CleanupError, CleanupErrorKind, DependencyError, ExitHookError, RegisterError,
-    UnregisterError,
+    AlreadyInitialized, CleanupError, CleanupErrorKind, DependencyError, ExitHookError, FootprintError,
+    RegisterError, UnregisterError,
 };
 pub use crate::events::{ResourceEvent, Subscription};
 pub use crate::exit::{ExitHooks, ExitOptions, ExitReporting, ExitSignal, ShutdownToken, run};
 pub use crate::finding::{LeakReason, ResourceLeak};
 pub use crate::guard::{Always, OnSuccess, OnUnwind, ResourceGuard, Strategy};
 pub use crate::id::{Label, ResourceId};
+pub use crate::leak::footprint::{Footprint, FootprintDelta};
 pub use crate::leak::{AllowListError, LeakAllowList, LeakBaseline, LeakGroup, LeakReport, StaleRule};
 pub use crate::manager::ResourceManager;
 pub use crate::registration::{Registration, ResourceDefinition};
@@ -67,6 +68,9 @@ pub use crate::teardown::plan::TeardownPlan;
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../docs/async.md")]
 extern crate self as asynchronous;
+#[cfg(all(doctest, target_os = "linux"))]
+#[doc = include_str!("../docs/footprint.md")]
+extern crate self as footprint;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/migration.md")]
 extern crate self as migration;

@@ -9,6 +9,7 @@ mod allow;
 mod check;
 mod detect;
 mod follow;
+pub(crate) mod footprint;
 mod report;
 mod trace;
 

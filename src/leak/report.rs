@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::finding::ResourceLeak;
 use crate::id::{Label, ResourceId};
 use crate::leak::allow::{LeakAllowList, StaleRule};
+use crate::leak::footprint::Footprint;
 use crate::report::text;
 
 /// Leaks of one line that are shown before the rest is only counted.
@@ -41,6 +42,7 @@ pub struct LeakReport {
     allowed: usize,
     stale_rules: Vec<StaleRule>,
     notes: Vec<String>,
+    footprint: Option<Footprint>,
 }
 
 /// The leaks that one line made.
@@ -95,6 +97,7 @@ impl LeakReport {
             allowed: 0,
             stale_rules: Vec::new(),
             notes: Vec::new(),
+            footprint: None,
         };
         report.group(leaks);
         report
@@ -139,6 +142,17 @@ impl LeakReport {
     /// The rules of an [allow-list](Self::allow) that should go: they matched nothing, or have expired.
     pub fn stale_rules(&self) -> &[StaleRule] {
         &self.stale_rules
+    }
+
+    /// What the operating system held for the process when the report was made, where that can be known (Linux):
+    /// nobody may have registered it. Displayed, it is all of it; two of them say what [came](Footprint::since).
+    pub fn footprint(&self) -> Option<&Footprint> {
+        self.footprint.as_ref()
+    }
+
+    pub(crate) fn with_footprint(mut self, footprint: Option<Footprint>) -> LeakReport {
+        self.footprint = footprint;
+        self
     }
 
     /// Without what was live when the baseline was taken.
@@ -199,7 +213,10 @@ impl fmt::Display for LeakReport {
         for note in &self.notes {
             write!(f, "\n{note}")?;
         }
-        Ok(())
+        match &self.footprint {
+            Some(footprint) => write!(f, "\nheld by the operating system: {}", footprint.summary()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::exit;
 use crate::finding::ResourceLeak;
 use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
+use crate::leak::footprint::Footprint;
 use crate::leak::{self, LeakBaseline, LeakReport, Moment};
 use crate::registration::{Plain, Registration, ResourceDefinition, register_batch, register_short};
 use crate::registry::registry;
@@ -333,7 +334,8 @@ impl ResourceManager {
         leak::detect(self.node(), Moment::Now)
     }
 
-    /// [`detect_leaks`](Self::detect_leaks), grouped by the line that made each, for people.
+    /// [`detect_leaks`](Self::detect_leaks), grouped by the line that made each, with what the operating system holds,
+    /// for people. Asking the system takes some milliseconds.
     ///
     /// # Examples
     /// ```
@@ -343,7 +345,8 @@ impl ResourceManager {
     /// # assert!(manager.leak_report().to_string().contains("still live"));
     /// ```
     pub fn leak_report(&self) -> LeakReport {
-        LeakReport::new(self.node().name.clone(), self.detect_leaks())
+        let report = LeakReport::new(self.node().name.clone(), self.detect_leaks());
+        report.with_footprint(Footprint::capture().ok())
     }
 
     /// What is live here and below now, to be left out of later [reports](LeakReport::without).

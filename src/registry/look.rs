@@ -15,7 +15,7 @@ use crate::registry::shard::{Shard, Stall, Thread};
 use crate::registry::slab::Key;
 use crate::registry::tree::{Node, Totals};
 use crate::registry::{Lane, Registry, id_of};
-use crate::resource::{CategoryCounts, Priority, ResourceInfo, ResourceState};
+use crate::resource::{CategoryCounts, Metadata, Priority, ResourceInfo, ResourceState};
 use crate::stats::{Latencies, ResourceStats};
 
 /// One entry as a scan sees it, under its shard's lock: copy what is needed, run nothing.
@@ -57,6 +57,22 @@ impl Registry {
             let mut shard = lock(&self.shards[number]);
             let Some(member) = lane.load(Relaxed).checked_sub(1) else { continue };
             shard.each(member, |key, entry, threads| visit(number as u32, key, entry, threads));
+        }
+    }
+
+    /// Shows the metadata of all that this process registered and that has not ended, with whatever manager. A lock
+    /// is held for one page at a time: copy what is needed, run nothing.
+    pub(crate) fn each_metadata(&self, mut visit: impl FnMut(&Metadata)) {
+        let era = fork::era();
+        for shard in &self.shards {
+            for page in 0.. {
+                let shard = shard.lock();
+                let Some(entries) = shard.entries.on_page(page) else { break };
+                entries
+                    .filter(|entry| entry.era == era && !entry.phase.has_ended())
+                    .filter_map(|entry| entry.extra.as_ref())
+                    .for_each(|extra| visit(&extra.metadata));
+            }
         }
     }
 

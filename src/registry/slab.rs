@@ -141,6 +141,13 @@ impl<T: Default> Slab<T> {
         Some((Key { generation: slot.generation, ..key }, &mut slot.value))
     }
 
+    /// Every entry of one page. `None` behind the last page.
+    pub(crate) fn on_page(&self, page: usize) -> Option<impl Iterator<Item = &T>> {
+        let taken = |slot: &Slot<T>| slot.next_free == TAKEN;
+        let slots = &self.pages.get(page)?.slots;
+        Some(slots.iter().filter(move |slot| taken(slot)).map(|slot| &slot.value))
+    }
+
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let value = std::mem::take(self.get_mut(key)?);

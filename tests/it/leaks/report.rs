@@ -36,13 +36,16 @@ fn a_report_reads_well() {
     assert!(lines[2].ends_with("still live; 5 depend on it"), "{text}");
     assert!(lines[3].contains(": 5, the oldest for "), "{text}");
     assert_eq!(lines[7], "  and 2 more", "{text}");
-    assert_eq!(lines.len(), 8, "{text}");
+    if cfg!(target_os = "linux") {
+        assert!(lines[8].starts_with("held by the operating system: descriptors "), "{text}");
+        assert_eq!(lines.len(), 9, "{text}");
+    }
 }
 
 #[test]
 fn an_empty_report_says_so() {
     let manager = ResourceManager::isolated("shop", ManagerConfig::default());
-    assert_eq!(manager.leak_report().to_string(), "no leaks in `shop`");
+    assert_eq!(manager.leak_report().to_string().lines().next(), Some("no leaks in `shop`"));
     assert!(manager.leak_report().is_empty());
 }
 
@@ -51,7 +54,8 @@ fn a_label_that_would_disturb_a_terminal_does_not() {
     let manager = manager();
     let _guard = manager.guard("red \u{1b}[31m\nline", || ());
     let text = manager.leak_report().to_string();
-    assert!(!text.contains('\u{1b}') && text.lines().count() == 3, "{text:?}");
+    let leaks = text.lines().take_while(|line| !line.starts_with("held by"));
+    assert!(!text.contains('\u{1b}') && leaks.count() == 3, "{text:?}");
 }
 
 #[test]
