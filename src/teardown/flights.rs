@@ -10,8 +10,9 @@ use crate::cleanup::CleanupContext;
 use crate::error::CleanupErrorKind;
 use crate::registry::Job;
 use crate::runtime::board;
+use crate::teardown::active::{Overdue, Runner, Stage, Task};
 use crate::teardown::run::Run;
-use crate::teardown::state::{Overdue, Runner, Stage, State, Task};
+use crate::teardown::state::State;
 use crate::teardown::worker::{Held, earlier};
 use crate::work::tell_late;
 

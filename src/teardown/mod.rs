@@ -4,6 +4,7 @@
 //! it dry, `run` does it, and a [`TeardownReport`] goes out. Teardowns of one manager run one at a time; a call from
 //! inside a cleanup never waits for one. What memory for the whole is refused for is done in slices (`pressure`).
 
+mod active;
 #[cfg(feature = "tokio")]
 mod away;
 mod choose;

@@ -15,8 +15,9 @@ use crate::registry::queue::Turn;
 use crate::registry::{Finished, registry};
 use crate::report::{ResourceOutcome, SkipReason};
 use crate::runtime::helper;
+use crate::teardown::active::{Overdue, Runner, Stage, Task};
 use crate::teardown::run::{Run, outcome_of};
-use crate::teardown::state::{Overdue, Runner, Stage, State, Status, Task};
+use crate::teardown::state::{State, Status};
 use crate::work::{conclude, run_freed};
 
 impl Run {

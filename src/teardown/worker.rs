@@ -10,8 +10,9 @@ use crate::id::ResourceId;
 use crate::registry::entry::Entry;
 use crate::registry::{Claim, Ended, Finished, Job, registry};
 use crate::report::ResourceOutcome;
+use crate::teardown::active::{Active, Overdue, Runner, Stage, Task};
 use crate::teardown::run::{Run, outcome_of};
-use crate::teardown::state::{Active, Overdue, Runner, Stage, State, Status, Task};
+use crate::teardown::state::{State, Status};
 use crate::unwind::contain;
 use crate::work::{conclude, perform, run_freed, run_freed_but, tell_late};
 

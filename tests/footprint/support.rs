@@ -21,7 +21,7 @@ pub(crate) fn alone(body: impl FnOnce()) {
     }
     let said = File::from(memfd("said"));
     let mut child = Command::new(std::env::current_exe().expect("this test's own program"))
-        .args([&*name, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
+        .args([&*name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CASE, &name)
         .stdin(Stdio::null())
         .stdout(said.try_clone().expect("a descriptor"))

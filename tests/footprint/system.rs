@@ -1,8 +1,7 @@
-//! Without `/proc`, with very many descriptors, as JSON; and what a look costs.
+//! Without `/proc`, with very many descriptors, as JSON.
 
 use std::error::Error;
 use std::fs::File;
-use std::time::{Duration, Instant};
 
 use castoff::{Footprint, FootprintError};
 
@@ -41,24 +40,6 @@ fn ten_thousand_descriptors_are_all_found() {
         let before = capture();
         let Some(held) = hold(10_000) else { return };
         assert_eq!(since(&before).fds.len(), held.len());
-    });
-}
-
-#[test]
-#[ignore = "prints what a look costs; run it alone, with --release --ignored --nocapture"]
-fn the_cost_of_a_look() {
-    alone(|| {
-        for count in [100, 10_000] {
-            let Some(_held) = hold(count) else { return };
-            let once = || {
-                let start = Instant::now();
-                drop(capture());
-                start.elapsed()
-            };
-            let mut times: Vec<Duration> = (0..50).map(|_| once()).collect();
-            times.sort();
-            eprintln!("{count} descriptors: median {:?}, fastest {:?}", times[25], times[0]);
-        }
     });
 }
 
