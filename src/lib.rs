@@ -45,6 +45,8 @@ pub use crate::error::{
     RegisterError, UnregisterError,
 };
 pub use crate::events::{ResourceEvent, Subscription};
+#[cfg(unix)]
+pub use crate::exit::{DumpError, LeakDump, dump_on};
 pub use crate::exit::{ExitHooks, ExitOptions, ExitReporting, ExitSignal, ShutdownToken, run};
 pub use crate::finding::{LeakReason, ResourceLeak};
 pub use crate::guard::{Always, OnSuccess, OnUnwind, ResourceGuard, Strategy};

@@ -4,6 +4,8 @@
 //! [`run`](crate::run)); out goes one teardown of what is to be torn down, on a thread of its own (`end`), watched,
 //! and never more than once. Signals and stderr are `sys`, and all that is unsafe.
 //!
+//! `dump` is the one thing here that ends nothing: a signal that asks what leaks.
+//!
 //! 1. Nothing touches a signal before hooks are installed, and what was there is put back when they are dropped.
 //! 2. Nothing here waits without a bound: not for a lock, a cleanup, a callback or a reader of stderr. Foreign code
 //!    runs on threads that can be left behind.
@@ -11,6 +13,8 @@
 //! 4. Nothing is written to stdout.
 //! 5. A signal's end, once begun, is the process's end: `exit` waits for it.
 
+#[cfg(unix)]
+mod dump;
 mod end;
 mod hooks;
 mod main_scope;
@@ -22,6 +26,8 @@ mod signal;
 mod sys;
 mod token;
 
+#[cfg(unix)]
+pub use dump::{DumpError, LeakDump, dump_on};
 pub use hooks::ExitHooks;
 pub use main_scope::run;
 pub use options::{ExitOptions, ExitReporting, ExitSignal};

@@ -1,7 +1,7 @@
 //! What exit asks of a Unix system: `atexit`, dispositions of signals, an end by a signal, writing to stderr.
 //!
-//! All of exit's unsafe code is here. What runs in the context of a signal is [`note`] and [`end_here`] alone: they
-//! touch atomics and make system calls that
+//! All of exit's unsafe code is here. What runs in the context of a signal is [`note`], [`ask`] and [`end_here`] alone:
+//! they touch atomics and make system calls that
 //! [signal-safety(7)](https://man7.org/linux/man-pages/man7/signal-safety.7.html) lists.
 //!
 //! ctrlc hears signals on a thread of its own, but its closure is not told which one came, un-ignores what was
@@ -10,8 +10,9 @@
 //! runs first, and could wake before the note is written), never puts back what it found, and is two more crates.
 #![allow(unsafe_code)] // The C library's calls have no safe wrapper that gives dispositions back as they were.
 
-use std::io;
+use std::io::{self, PipeWriter};
 use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering::SeqCst};
 
@@ -243,6 +244,62 @@ pub(super) fn write_stderr_if_ready(text: &str) {
     }
 }
 
+/// Where [`ask`] asks, in which process, and whether it has asked for something that nobody has begun to answer.
+static QUESTIONS: AtomicI32 = AtomicI32::new(-1);
+static ASKED_IN: AtomicU32 = AtomicU32::new(0);
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+/// A signal that asks, and what its disposition was before.
+pub(super) struct Asking {
+    signal: c_int,
+    before: sigaction,
+}
+
+/// From now on this signal, in this process, writes a byte to the pipe of which `questions` is the end. That has to
+/// stay open: a handler may be about to write to it at any time. `None` where the signal has a handler already.
+pub(super) fn ask_on(signal: c_int, questions: &'static PipeWriter) -> io::Result<Option<Asking>> {
+    let before = disposition(signal)?;
+    if before.sa_sigaction != libc::SIG_DFL && before.sa_sigaction != libc::SIG_IGN {
+        return Ok(None);
+    }
+    QUESTIONS.store(questions.as_raw_fd(), SeqCst);
+    ASKED.store(false, SeqCst);
+    ASKED_IN.store(std::process::id(), SeqCst);
+    let asks = asks();
+    // SAFETY: a whole disposition, whose handler is an item of this crate and lives as long as the code around it.
+    match unsafe { libc::sigaction(signal, &raw const asks, null_mut()) } {
+        0 => Ok(Some(Asking { signal, before })),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Whether the byte that was read stands for a signal. What comes from here on asks anew.
+pub(super) fn was_asked() -> bool {
+    ASKED.swap(false, SeqCst)
+}
+
+/// Puts back what was there, unless somebody has put something in front of it since.
+pub(super) fn ask_no_more(asking: &Asking) {
+    if disposition(asking.signal).is_ok_and(|now| now.sa_sigaction == asks().sa_sigaction) {
+        dispose(asking.signal, &asking.before);
+    }
+}
+
+/// The handler of a signal that asks. In a forked child it does nothing: nobody there would answer, and the parent
+/// was not asked. Any number of signals are one question until somebody begins to answer it, so the pipe never
+/// fills, `write` never waits, and as it succeeds errno stays as it was.
+extern "C" fn ask(_: c_int) {
+    if std::process::id() == ASKED_IN.load(SeqCst) && !ASKED.swap(true, SeqCst) {
+        // SAFETY: the pointer is to one byte, which `write` only reads.
+        unsafe { libc::write(QUESTIONS.load(SeqCst), c"?".as_ptr().cast(), 1) };
+    }
+}
+
+fn asks() -> sigaction {
+    let handler = ask as extern "C" fn(c_int);
+    sigaction { sa_sigaction: handler as usize, ..ours() }
+}
+
 fn default() -> sigaction {
     // SAFETY: a `sigaction` of zeros is one without flags, with an empty mask and the default disposition.
     unsafe { MaybeUninit::<sigaction>::zeroed().assume_init() }
@@ -267,7 +324,7 @@ fn disposition(signal: c_int) -> io::Result<sigaction> {
 /// Fails for no signal of ours: each exists and may be caught.
 fn dispose(signal: c_int, how: &sigaction) {
     // SAFETY: `how` is a whole disposition, read from the system or made above; its handler is the system's, a
-    // foreign one that was there before, or `note`, which lives as long as the process.
+    // foreign one that was there before, or one of ours, which live as long as the process.
     unsafe { libc::sigaction(signal, how, null_mut()) };
 }
 

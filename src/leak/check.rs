@@ -1,4 +1,5 @@
-//! The check at the end of the process: it looks before anything is cleaned, as severely as it was told.
+//! The checks of a whole process: at its end, before anything is cleaned and as severely as it was told, and whenever a
+//! signal asks.
 
 use std::sync::Arc;
 
@@ -20,13 +21,22 @@ pub(crate) fn at_exit(root: &Arc<Node>) -> Option<(LeakSeverity, LeakReport)> {
     if severity == LeakSeverity::Off {
         return None;
     }
-    let report = LeakReport::new(root.name.clone(), detect(root, Moment::Exit));
-    let report = match allowed() {
+    Some((severity, look(root, Moment::Exit)))
+}
+
+/// What is live now and should not be, less what the environment allows.
+#[cfg(unix)]
+pub(crate) fn now(root: &Arc<Node>) -> LeakReport {
+    look(root, Moment::Now)
+}
+
+fn look(root: &Arc<Node>, moment: Moment) -> LeakReport {
+    let report = LeakReport::new(root.name.clone(), detect(root, moment));
+    match allowed() {
         Ok(Some(list)) => report.allow(&list),
         Ok(None) => report,
         Err(error) => report.with_note(error.to_string()),
-    };
-    Some((severity, report))
+    }
 }
 
 /// The list that the environment names.

@@ -3,7 +3,7 @@
 //! In comes what the registry holds; out goes a list, worst first, or a [`LeakReport`] grouped by the line that made
 //! each. It only looks: nothing is cleaned. `detect` finds, `follow` tells listeners what was found and later what of
 //! it has ended, `report` groups and shows, `allow` takes away what is known, and `check` is what the end of the
-//! process does. `trace` keeps the evidence that is there only for who asks.
+//! process does, and a signal can ask for. `trace` keeps the evidence that is there only for who asks.
 
 mod allow;
 mod check;
@@ -17,5 +17,7 @@ pub use self::allow::{AllowListError, LeakAllowList, StaleRule};
 pub use self::report::{LeakBaseline, LeakGroup, LeakReport};
 
 pub(crate) use self::check::at_exit;
+#[cfg(unix)]
+pub(crate) use self::check::now;
 pub(crate) use self::detect::{Moment, detect};
 pub(crate) use self::trace::trace;

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)] // Signals, terminals and namespaces: the C library's calls, each with its reason.
 
 mod abort;
+mod dump;
 mod ends;
 mod frameworks;
 mod holders;

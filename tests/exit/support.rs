@@ -157,6 +157,15 @@ impl Running {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// What it has written to stderr so far.
+    pub(crate) fn err(&self) -> String {
+        self.text("err")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub(crate) fn log(&self) -> Vec<String> {
         self.text("log").lines().map(String::from).collect()
     }

@@ -3,6 +3,7 @@
 //! What happens is written line by line to the file that `CASTOFF_LOG` names, each line by one `write`, so that the
 //! log holds whatever was said before the end, in the order of it. KIND is what cleanups are: `sync` or `async`.
 
+mod dump;
 mod ends;
 mod fleet;
 #[cfg(feature = "frameworks")]
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     let case = arguments.next().expect("the first argument is the case");
     let kind = Kind::named(arguments.next().as_deref().unwrap_or("sync"));
     let known = ends::run(&case, kind)
+        .or_else(|| dump::run(&case, kind))
         .or_else(|| holders::run(&case, kind))
         .or_else(|| leaks::run(&case, kind))
         .or_else(|| signals::run(&case, kind))
