@@ -37,6 +37,12 @@ impl Entry {
             thread: thread_number(),
         }
     }
+
+    #[inline]
+    #[allow(dead_code, reason = "only some of the benches ask")]
+    pub(crate) fn age(&self, now: Instant) -> coarsetime::Duration {
+        now.duration_since(self.since)
+    }
 }
 
 /// A small number for this thread: `thread::current().id()` would cost the peer two read-modify-writes more.

@@ -3,6 +3,8 @@
 pub(crate) mod cycle;
 pub(crate) mod memory;
 pub(crate) mod pair;
+#[allow(dead_code, reason = "a table of its own")]
+pub(crate) mod scan;
 pub(crate) mod teardown;
 
 use std::hint::black_box;

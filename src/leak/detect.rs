@@ -9,6 +9,7 @@ use crate::finding::{LeakReason, ResourceLeak};
 use crate::id::Label;
 use crate::leak::follow::follow;
 use crate::registry::entry::{Entry, Phase};
+use crate::registry::pile::{PART, Pile};
 use crate::registry::tree::Node;
 use crate::registry::{Seen, registry};
 
@@ -24,16 +25,18 @@ pub(crate) enum Moment {
 /// Everything live below this manager that should not be: the surest reason first, then the most of them, then the
 /// oldest. What is ending anyway (deferred, being cleaned) is no leak of its own.
 pub(crate) fn detect(within: &Arc<Node>, moment: Moment) -> Vec<ResourceLeak> {
-    let mut leaks = Vec::new();
+    let now = Coarse::now();
+    let mut found = Pile::new();
     for node in within.subtree() {
-        let scope = ended_scope(&node);
-        registry().scan(&node, |seen| leaks.extend(judge(&node, scope.as_ref(), &seen, moment)));
+        let look = Look { node: &node, scope: ended_scope(&node), moment, now };
+        registry().scan(&node, |seen| look.judge(&seen).into_iter().for_each(|leak| found.push(leak)));
     }
-    let graph = within.tree.graph.lock();
-    for leak in &mut leaks {
-        leak.dependents = graph.dependents(leak.id);
+    let mut leaks = found.into_vec();
+    // A few at a time, as the scan: others wait for the graph.
+    for leaks in leaks.chunks_mut(PART) {
+        let graph = within.tree.graph.lock();
+        leaks.iter_mut().for_each(|leak| leak.dependents = graph.dependents(leak.id));
     }
-    drop(graph);
     leaks.sort_by_key(ResourceLeak::rank);
     follow(&leaks);
     leaks
@@ -44,65 +47,73 @@ fn ended_scope(node: &Arc<Node>) -> Option<Label> {
     node.upwards().find(|node| node.scope_over.load(Relaxed)).map(|node| node.name.clone())
 }
 
-fn judge(node: &Node, scope: Option<&Label>, seen: &Seen<'_>, moment: Moment) -> Option<ResourceLeak> {
-    let entry = seen.entry;
-    let meant = entry.extra.as_ref().is_some_and(|extra| extra.long_lived || extra.leaked);
-    if meant || entry.phase != Phase::Live || !seen.is_ours() {
-        return None;
-    }
-    let age = entry.created.elapsed();
-    let reasons = reasons(node, scope, seen, age, moment);
-    if reasons.is_empty() {
-        return None;
-    }
-    let extra = entry.extra.as_ref();
-    Some(ResourceLeak {
-        id: seen.id,
-        label: entry.label.clone(),
-        category: entry.category,
-        age,
-        reasons,
-        created_at: entry.created_at,
-        thread: seen.thread.map_or_else(|| Label::from("a thread that was ending"), |it| it.label.clone()),
-        manager: node.name.clone(),
-        tags: entry.tags().to_vec(),
-        metadata: extra.map(|extra| extra.metadata.clone()).unwrap_or_default(),
-        dependents: Vec::new(),
-        backtrace: extra.and_then(|extra| extra.backtrace.clone()),
-    })
+/// One look at one manager.
+struct Look<'a> {
+    node: &'a Node,
+    scope: Option<Label>,
+    moment: Moment,
+    now: Coarse,
 }
 
-/// Certain ones hold at any age, suspected ones from the limit on.
-fn reasons(
-    node: &Node,
-    scope: Option<&Label>,
-    seen: &Seen<'_>,
-    age: Duration,
-    moment: Moment,
-) -> Vec<LeakReason> {
-    let mut reasons = Vec::new();
-    if moment == Moment::Exit {
-        reasons.push(LeakReason::HeldAtExit);
+impl Look<'_> {
+    fn judge(&self, seen: &Seen<'_>) -> Option<ResourceLeak> {
+        let entry = seen.entry;
+        let meant = entry.extra.as_ref().is_some_and(|extra| extra.long_lived || extra.leaked);
+        if meant || entry.phase != Phase::Live || !seen.is_ours() {
+            return None;
+        }
+        let age = self.now.since(entry.created);
+        let reasons = self.reasons(seen, age);
+        (!reasons.is_empty()).then(|| self.describe(seen, age, reasons))
     }
-    if let Some(scope) = scope {
-        reasons.push(LeakReason::ScopeEnded { scope: scope.clone() });
+
+    fn describe(&self, seen: &Seen<'_>, age: Duration, reasons: Vec<LeakReason>) -> ResourceLeak {
+        let entry = seen.entry;
+        let extra = entry.extra.as_ref();
+        ResourceLeak {
+            id: seen.id,
+            label: entry.label.clone(),
+            category: entry.category,
+            age,
+            reasons,
+            created_at: entry.created_at,
+            thread: seen
+                .thread
+                .map_or_else(|| Label::from("a thread that was ending"), |it| it.label.clone()),
+            manager: self.node.name.clone(),
+            tags: entry.tags().to_vec(),
+            metadata: extra.map(|extra| extra.metadata.clone()).unwrap_or_default(),
+            dependents: Vec::new(),
+            backtrace: extra.and_then(|extra| extra.backtrace.clone()),
+        }
     }
-    let extra = seen.entry.extra.as_ref();
-    let limit = extra.and_then(|extra| extra.leak_after).unwrap_or(node.config.leak_after);
-    if age < limit {
-        return reasons;
+
+    /// Certain ones hold at any age, suspected ones from the limit on.
+    fn reasons(&self, seen: &Seen<'_>, age: Duration) -> Vec<LeakReason> {
+        let mut reasons = Vec::new();
+        if self.moment == Moment::Exit {
+            reasons.push(LeakReason::HeldAtExit);
+        }
+        if let Some(scope) = &self.scope {
+            reasons.push(LeakReason::ScopeEnded { scope: scope.clone() });
+        }
+        let extra = seen.entry.extra.as_ref();
+        let limit = extra.and_then(|extra| extra.leak_after).unwrap_or(self.node.config.leak_after);
+        if age < limit {
+            return reasons;
+        }
+        if let Some(owner) = seen.thread.filter(|thread| thread.ended && !seen.entry.roams) {
+            reasons.push(LeakReason::OwnerThreadEnded { thread: owner.label.clone() });
+        }
+        if !limit.is_zero() {
+            reasons.push(LeakReason::Overdue { limit });
+            reasons.extend(unused(seen.entry, limit));
+        }
+        if reasons.is_empty() {
+            reasons.push(LeakReason::StillLive);
+        }
+        reasons
     }
-    if let Some(owner) = seen.thread.filter(|thread| thread.ended && !seen.entry.roams) {
-        reasons.push(LeakReason::OwnerThreadEnded { thread: owner.label.clone() });
-    }
-    if !limit.is_zero() {
-        reasons.push(LeakReason::Overdue { limit });
-        reasons.extend(unused(seen.entry, limit));
-    }
-    if reasons.is_empty() {
-        reasons.push(LeakReason::StillLive);
-    }
-    reasons
 }
 
 fn unused(entry: &Entry, limit: Duration) -> Option<LeakReason> {

@@ -10,7 +10,7 @@
 
 use std::sync::MutexGuard;
 use std::sync::atomic::{
-    AtomicU64,
+    AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -23,7 +23,13 @@ pub(super) struct Locker {
     shard: Lock<Shard>,
     /// The entry whose cleanup has ended, or one of the two below.
     posted: AtomicU64,
+    /// How many threads wait for the lock.
+    waiting: AtomicU32,
 }
+
+/// How often who gives way looks whether somebody still waits: some tens of microseconds, in which a thread that sleeps
+/// on a lock is woken. Yielding the core instead would take milliseconds where threads are many, for each part of a scan.
+const LOOKS: u32 = 1_000;
 
 /// Nothing is posted; no id is zero.
 const OPEN: u64 = ResourceId::NONE.0;
@@ -32,14 +38,41 @@ const CLOSED: u64 = u64::MAX;
 
 impl Locker {
     pub(super) fn new(shard: Shard) -> Locker {
-        Locker { shard: Lock::new(shard), posted: AtomicU64::new(OPEN) }
+        Locker { shard: Lock::new(shard), posted: AtomicU64::new(OPEN), waiting: AtomicU32::new(0) }
     }
 
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, Shard> {
-        let mut shard = self.shard.lock();
+        let mut shard = self.enter();
         self.settle(&mut shard);
         shard
+    }
+
+    #[inline]
+    fn enter(&self) -> MutexGuard<'_, Shard> {
+        match self.shard.try_lock() {
+            Some(shard) => shard,
+            None => self.wait(),
+        }
+    }
+
+    #[cold]
+    fn wait(&self) -> MutexGuard<'_, Shard> {
+        self.waiting.fetch_add(1, Relaxed);
+        let shard = self.shard.lock();
+        self.waiting.fetch_sub(1, Relaxed);
+        shard
+    }
+
+    /// For who takes the lock again and again, and has just let go of it: lets those go first who wait, for a moment.
+    /// The lock is not fair, and would be taken again before anybody has woken up.
+    pub(super) fn give_way(&self) {
+        for _ in 0..LOOKS {
+            if self.waiting.load(Relaxed) == 0 {
+                return;
+            }
+            std::hint::spin_loop();
+        }
     }
 
     /// The lock, unless somebody has it.
@@ -65,7 +98,7 @@ impl Locker {
     /// The lock, with what was posted still to be completed by [`Locker::settle`] or [`Locker::renewed`].
     #[inline]
     pub(super) fn lock_with_post(&self) -> (MutexGuard<'_, Shard>, Option<ResourceId>) {
-        let shard = self.shard.lock();
+        let shard = self.enter();
         (shard, self.posted())
     }
 

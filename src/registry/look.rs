@@ -1,4 +1,4 @@
-//! Looking at what is live, without stopping anyone for longer than one shard's part takes.
+//! Looking at what is live, without stopping anyone for longer than a few entries take.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,12 +11,16 @@ use crate::fork;
 use crate::id::{Label, ResourceId, Stamp};
 use crate::registry::entry::{Entry, Phase};
 use crate::registry::locker::Locker;
-use crate::registry::shard::{Shard, Stall, Thread};
+use crate::registry::pile::{PART, Pile};
+use crate::registry::shard::{NO_LINK, Shard, Stall, Thread};
 use crate::registry::slab::Key;
 use crate::registry::tree::{Node, Totals};
 use crate::registry::{Lane, Registry, id_of};
 use crate::resource::{CategoryCounts, Metadata, Priority, ResourceInfo, ResourceState};
 use crate::stats::{Latencies, ResourceStats};
+
+/// How many entries a scan looks at before it lets go of their shard: microseconds' worth.
+const AT_ONCE: usize = 128;
 
 /// One entry as a scan sees it, under its shard's lock: copy what is needed, run nothing.
 pub(crate) struct Seen<'a> {
@@ -28,17 +32,27 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Registry {
-    /// Shows every entry of this one manager that has not ended.
-    pub(crate) fn scan(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
-        self.each(node, Locker::lock, |number, key, entry, threads| {
+    /// Shows every entry of this one manager that has not ended: each that is live all the while, once. Lets who waits
+    /// for a shard go first, every [`AT_ONCE`] entries.
+    pub(crate) fn scan(&self, node: &Node, visit: impl FnMut(Seen<'_>)) {
+        self.scan_in_parts(node, AT_ONCE, visit);
+    }
+
+    /// The same, holding each shard for as long as that takes: a pause takes a slot, and so perhaps memory.
+    pub(crate) fn scan_without_memory(&self, node: &Node, visit: impl FnMut(Seen<'_>)) {
+        self.scan_in_parts(node, usize::MAX, visit);
+    }
+
+    fn scan_in_parts(&self, node: &Node, at_once: usize, mut visit: impl FnMut(Seen<'_>)) {
+        self.each(node, at_once, Locker::lock, |number, key, entry, threads| {
             let thread = threads.get(entry.thread);
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread });
         });
     }
 
-    /// The same, and from now on somebody waits for their ends.
+    /// As [`scan`](Self::scan), and from now on somebody waits for their ends.
     pub(crate) fn scan_and_watch(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
-        self.each(node, Locker::lock_closed, |number, key, entry, _| {
+        self.each(node, AT_ONCE, Locker::lock_closed, |number, key, entry, _| {
             entry.watched = true;
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread: None });
         });
@@ -47,16 +61,28 @@ impl Registry {
     fn each(
         &self,
         node: &Node,
+        at_once: usize,
         lock: fn(&Locker) -> MutexGuard<'_, Shard>,
         mut visit: impl FnMut(u32, Key, &mut Entry, &Stall<Thread>),
     ) {
         for (number, lane) in node.lanes.iter().enumerate() {
-            if lane.load(Relaxed) == 0 {
-                continue;
+            let (first, mut mark) = (lane.load(Relaxed), None);
+            while let Some(member) = first.checked_sub(1) {
+                let mut shard = lock(&self.shards[number]);
+                // A member that has left had nothing live, and what came back since is new.
+                if lane.load(Relaxed) != first {
+                    shard.take_mark(NO_LINK, &mut mark);
+                    break;
+                }
+                let over = shard.walk(member, &mut mark, at_once, |key, entry, threads| {
+                    visit(number as u32, key, entry, threads);
+                });
+                drop(shard);
+                if over {
+                    break;
+                }
+                self.shards[number].give_way();
             }
-            let mut shard = lock(&self.shards[number]);
-            let Some(member) = lane.load(Relaxed).checked_sub(1) else { continue };
-            shard.each(member, |key, entry, threads| visit(number as u32, key, entry, threads));
         }
     }
 
@@ -205,18 +231,20 @@ impl Registry {
 
     /// Everything live in this manager and below, oldest first.
     pub(crate) fn infos(&self, within: &Arc<Node>) -> Vec<ResourceInfo> {
-        let mut found: Vec<(Stamp, ResourceInfo)> = Vec::new();
+        let mut found: Pile<(Stamp, ResourceInfo)> = Pile::new();
         for node in within.subtree() {
             self.scan(&node, |seen| found.push((seen.stamp, describe(&node, &seen))));
         }
+        let mut found = found.into_vec();
         found.sort_by_key(|(stamp, _)| *stamp);
-        let graph = within.tree.graph.lock();
-        let edges = |(_, info): (Stamp, ResourceInfo)| ResourceInfo {
-            dependencies: graph.dependencies(info.id),
-            dependents: graph.dependents(info.id),
-            ..info
-        };
-        found.into_iter().map(edges).collect()
+        for part in found.chunks_mut(PART) {
+            let graph = within.tree.graph.lock();
+            for (_, info) in part {
+                (info.dependencies, info.dependents) =
+                    (graph.dependencies(info.id), graph.dependents(info.id));
+            }
+        }
+        found.into_iter().map(|(_, info)| info).collect()
     }
 
     pub(crate) fn counts(&self, within: &Arc<Node>) -> CategoryCounts {

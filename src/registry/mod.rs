@@ -17,6 +17,7 @@ pub(crate) mod entry;
 mod insert;
 mod locker;
 mod look;
+pub(crate) mod pile;
 pub(crate) mod queue;
 mod release;
 pub(crate) mod shard;

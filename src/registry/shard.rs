@@ -3,7 +3,9 @@
 //! Data behind one lock; nothing here runs foreign code.
 //!
 //! Invariants:
-//! 1. A member's list holds exactly its entries that have not ended, newest first; `live` is its length.
+//! 1. A member's list holds exactly its entries that have not ended, newest first, and the marks of those who walk along
+//!    it; `live` is how many entries these are. A mark is a slot that stands as an ended entry. Entries join a list at
+//!    its head alone and never move, so whoever goes on behind a mark misses none and sees none twice.
 //! 2. An entry that has ended is in no list; its slot stays only while a guard holds it.
 //! 3. A thread's record stays until the thread and its last live entry have gone.
 
@@ -205,13 +207,70 @@ impl Shard {
         self.entries.remove(key)
     }
 
-    /// Every entry of this member that has not ended, newest first, with the threads they name.
-    pub(crate) fn each(&mut self, member: u32, mut visit: impl FnMut(Key, &mut Entry, &Stall<Thread>)) {
-        let mut next = self.members.get(member).map_or(NO_LINK, |owner| owner.newest);
-        while next != NO_LINK {
-            let Some((key, entry)) = self.entries.at_mut(next) else { return };
-            visit(key, entry, &self.threads);
+    /// Shows some entries of this member that have not ended, newest first, with the threads they name: those behind the
+    /// mark, or the first ones. Whether these were the last; else the mark stands behind them, for the next call.
+    pub(crate) fn walk(
+        &mut self,
+        member: u32,
+        mark: &mut Option<Key>,
+        most: usize,
+        mut visit: impl FnMut(Key, &mut Entry, &Stall<Thread>),
+    ) -> bool {
+        let mut next = match mark {
+            None => self.members.get(member).map_or(NO_LINK, |owner| owner.newest),
+            Some(mark) => self.entries.get(*mark).map_or(NO_LINK, |mark| mark.older),
+        };
+        let mut left = most;
+        while let Some((key, entry)) = self.entries.at_mut(next) {
+            if left == 0 {
+                if self.move_mark(member, mark, next) {
+                    return false;
+                }
+                left = usize::MAX;
+                continue;
+            }
+            left -= 1;
             next = entry.older;
+            if !entry.phase.has_ended() {
+                visit(key, entry, &self.threads);
+            }
+        }
+        self.take_mark(member, mark);
+        true
+    }
+
+    /// Puts the mark before an entry of this member. `false` where there is no slot for one.
+    fn move_mark(&mut self, member: u32, mark: &mut Option<Key>, next: u32) -> bool {
+        self.take_mark(member, mark);
+        let newer = self.entries.at_mut(next).map_or(NO_LINK, |(_, next)| next.newer);
+        let Some((key, place)) = self.entries.occupy() else { return false };
+        place.phase = Phase::Released;
+        (place.newer, place.older) = (newer, next);
+        if let Some((_, next)) = self.entries.at_mut(next) {
+            next.newer = key.index;
+        }
+        match self.entries.at_mut(newer) {
+            Some((_, newer)) => newer.older = key.index,
+            None => {
+                if let Some(owner) = self.members.get_mut(member) {
+                    owner.newest = key.index;
+                }
+            }
+        }
+        *mark = Some(key);
+        true
+    }
+
+    /// Gives the mark up. Its member may have ended since it was put, with all that was live: then it stands alone.
+    pub(crate) fn take_mark(&mut self, member: u32, mark: &mut Option<Key>) {
+        let Some(key) = mark.take() else { return };
+        let Some((newer, older)) = self.entries.get(key).map(|mark| (mark.newer, mark.older)) else { return };
+        self.entries.vacate(key);
+        self.unlink(newer, older);
+        if let Some(owner) = self.members.get_mut(member)
+            && owner.newest == key.index
+        {
+            owner.newest = older;
         }
     }
 }

@@ -144,7 +144,7 @@ impl Slicer<'_> {
         let mut newest = BinaryHeap::with_capacity(most + 1);
         for node in nodes {
             let mut held = Vec::new();
-            registry().scan(node, |seen| {
+            registry().scan_without_memory(node, |seen| {
                 let Reverse((oldest, _)) = newest.peek().copied().unwrap_or(Reverse((seen.stamp, seen.id)));
                 if newest.len() == most && seen.stamp < oldest || !self.takes(&seen) {
                     return;
@@ -201,7 +201,7 @@ impl Slicer<'_> {
     fn list_rest(&self, report: &mut TeardownReport, reason: Option<SkipReason>) {
         let mut rest: Vec<ResourceId> = Vec::new();
         for node in self.node.subtree() {
-            registry().scan(&node, |seen| {
+            registry().scan_without_memory(&node, |seen| {
                 if self.takes(&seen) {
                     match rest.try_reserve(1) {
                         Ok(()) => rest.push(seen.id),

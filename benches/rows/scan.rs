@@ -1,0 +1,119 @@
+//! A look for leaks among very many: how long it takes, and for how long it holds up a registration.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use castoff::{ManagerConfig, ResourceGuard, ResourceManager};
+
+use super::{Scale, thousands, timed};
+use crate::measure::Rounds;
+use crate::measure::table::{Bound, Figure, Row, Table};
+use crate::peers::slab::Entry;
+use crate::peers::{CATEGORY, COUNTERS, LABEL, PRIORITY, ShortForm};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Where a measurement stops though fewer looks have ended than it wants.
+const MOST_SAMPLES: usize = 4_000_000;
+
+/// As many as that, none of which is a leak yet.
+struct Crowd {
+    castoff: ShortForm,
+    _guards: Vec<ResourceGuard<()>>,
+}
+
+impl Crowd {
+    fn new(size: usize) -> Crowd {
+        const HERE: u32 = line!();
+        let config = ManagerConfig::default().leak_after(HOUR);
+        let castoff = ShortForm(ResourceManager::isolated("crowd", config));
+        let guards =
+            (0..size).map(|_| castoff.0.guard(LABEL, COUNTERS[0].cleanup::<Crowd, HERE>())).collect();
+        Crowd { castoff, _guards: guards }
+    }
+
+    fn look(&self) -> usize {
+        self.castoff.0.detect_leaks().len()
+    }
+}
+
+/// Looking through all of them when there is nothing to report, against the same question asked of a plain `Vec`.
+pub(crate) fn a_scan_that_finds_nothing(table: &mut Table, scale: &Scale) {
+    let crowd = Crowd::new(scale.most);
+    let list: Vec<Entry> = (0..scale.most).map(|_| Entry::new(LABEL, CATEGORY, PRIORITY)).collect();
+    assert_eq!(crowd.look() + overdue(&list), 0, "none is old enough");
+    let rounds = Rounds::run(
+        scale.rounds,
+        &mut [&mut || [timed(|| crowd.look())], &mut || [timed(|| overdue(black_box(&list)))]],
+    );
+    let most = thousands(scale.most);
+    let what =
+        format!("a look at {most} live that finds no leak, against a walk over a `Vec` of the same entries");
+    table.push(super::row(what, &rounds, (0, 1), 1.0, Bound::RatioAtMost(4.0)));
+}
+
+fn overdue(list: &[Entry]) -> usize {
+    let now = coarsetime::Instant::now_without_cache_update();
+    let limit = coarsetime::Duration::from(HOUR);
+    list.iter().filter(|entry| black_box(entry).age(now) >= limit).count()
+}
+
+/// How long a registration takes at the 99.9th percentile while another thread looks again and again: in a shard of its
+/// own, and in the one that is looked at. Beside each the same while nobody looks.
+pub(crate) fn registrations_meanwhile(table: &mut Table, scale: &Scale) {
+    let crowd = thread::scope(|threads| threads.spawn(|| Crowd::new(scale.most)).join().expect("it is made"));
+    // castoff gives threads their shards in turn: this many after the crowd's comes one that shares it.
+    let shards = (crate::cores() * 4).next_power_of_two().min(64);
+    for place in 1..=shards {
+        let which = match place {
+            1 => "another shard",
+            last if last == shards => "the same shard",
+            _ => {
+                thread::scope(|threads| drop(threads.spawn(|| drop(crowd.castoff.0.guard(LABEL, || ())))));
+                continue;
+            }
+        };
+        let [quiet, busy] = thread::scope(|threads| {
+            threads.spawn(|| [slowest(&crowd, scale, false), slowest(&crowd, scale, true)]).join()
+        })
+        .expect("it measures");
+        let most = thousands(scale.most);
+        table.push(Row {
+            what: format!(
+                "99.9th percentile of a registration in {which} during looks at {most} live; beside: without"
+            ),
+            castoff: Figure::Nanoseconds(busy),
+            peer: Some(Figure::Nanoseconds(quiet)),
+            ratio: None,
+            bound: Bound::AtMost(Figure::Nanoseconds(100_000.0)),
+        });
+    }
+}
+
+/// The 99.9th percentile in nanoseconds. At least so many registrations, and so many looks meanwhile.
+fn slowest(crowd: &Crowd, scale: &Scale, looking: bool) -> f64 {
+    let (least, looks) = (scale.cycles as usize, scale.rounds);
+    let looked = AtomicUsize::new(if looking { 0 } else { looks });
+    let over = AtomicBool::new(false);
+    let mut took: Vec<u64> = Vec::with_capacity(MOST_SAMPLES);
+    thread::scope(|threads| {
+        if looking {
+            threads.spawn(|| {
+                while !over.load(Relaxed) {
+                    assert_eq!(crowd.look(), 0, "none is old enough");
+                    looked.fetch_add(1, Relaxed);
+                }
+            });
+        }
+        while took.len() < least || (looked.load(Relaxed) < looks && took.len() < MOST_SAMPLES) {
+            let start = Instant::now();
+            let guard = crowd.castoff.0.guard(LABEL, || ());
+            took.push(start.elapsed().as_nanos() as u64);
+            drop(black_box(guard));
+        }
+        over.store(true, Relaxed);
+    });
+    took.sort_unstable();
+    took[(took.len() - 1) * 999 / 1_000] as f64
+}
