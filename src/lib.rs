@@ -27,6 +27,7 @@ mod runtime;
 mod stats;
 mod sync;
 mod unwind;
+mod usage;
 mod work;
 
 // The vocabulary.
@@ -62,9 +63,10 @@ pub use crate::report::{
 pub use crate::resource::{
     Category, CategoryCounts, Metadata, MetadataValue, Priority, Resource, ResourceInfo, ResourceState,
 };
-pub use crate::stats::{Latency, ResourceStats};
+pub use crate::stats::{Latency, ResourceGrowth, ResourceStats};
 pub use crate::teardown::Teardown;
 pub use crate::teardown::plan::TeardownPlan;
+pub use crate::usage::MemoryUsage;
 
 // Their examples are tests too.
 #[cfg(all(doctest, feature = "tokio"))]

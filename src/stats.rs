@@ -1,11 +1,12 @@
-//! What was counted: [`ResourceStats`] and cleanup [`Latency`].
+//! What was counted: [`ResourceStats`], their growth, and cleanup [`Latency`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::resource::{CategoryCounts, Priority};
+use crate::resource::{Category, CategoryCounts, Priority};
 
 /// What a manager and its children hold and have held.
 ///
@@ -50,8 +51,72 @@ pub struct ResourceStats {
     pub mean_age: Option<Duration>,
     /// The sum of what live ones said they hold.
     pub estimated_bytes: usize,
+    /// The same by category.
+    pub bytes_by_category: CategoryCounts,
+    /// How many leaks the last look for them at this very manager found. `None` before the first.
+    pub leaks: Option<usize>,
     /// How long cleanups took.
     pub cleanup_latency: Latency,
+}
+
+/// What grew, and by how much, between two looks at the [statistics](ResourceStats) of one manager.
+///
+/// # Examples
+/// ```
+/// use castoff::{Category, ResourceManager};
+///
+/// let manager = ResourceManager::new("growing");
+/// let before = manager.stats();
+/// let cache = manager.resource("cache").category(Category::Custom("cache")).estimated_bytes(4_096).guard(|| ())?;
+/// let growth = manager.stats().since(&before);
+/// assert_eq!((growth.live, growth.estimated_bytes, growth.registered), (1, 4_096, 1));
+/// assert_eq!(growth.by_category, [(Category::Custom("cache"), 1, 4_096)]);
+///
+/// let before = manager.stats();
+/// drop(cache);
+/// assert_eq!(manager.stats().since(&before).estimated_bytes, -4_096);
+/// # Ok::<(), castoff::RegisterError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct ResourceGrowth {
+    /// Live resources.
+    pub live: i64,
+    /// What live ones said they hold, in bytes.
+    pub estimated_bytes: i64,
+    /// Live resources and their bytes, for each category where either has changed.
+    pub by_category: Vec<(Category, i64, i64)>,
+    /// Registrations.
+    pub registered: u64,
+    /// Cleanups that failed, panicked or were given up.
+    pub failed: u64,
+}
+
+impl ResourceStats {
+    /// What has changed since an earlier look. The earlier look is the caller's to keep, so that any number of
+    /// monitors can watch one manager; what grew since it was made is the statistics themselves.
+    pub fn since(&self, before: &ResourceStats) -> ResourceGrowth {
+        let categories: BTreeSet<Category> =
+            self.by_category.iter().chain(before.by_category.iter()).map(|(category, _)| category).collect();
+        let by_category = categories.into_iter().map(|category| {
+            let live = change(self.by_category[category], before.by_category[category]);
+            (category, live, change(self.bytes_by_category[category], before.bytes_by_category[category]))
+        });
+        let failures = |stats: &ResourceStats| stats.failed + stats.timed_out;
+        ResourceGrowth {
+            live: change(self.live, before.live),
+            estimated_bytes: change(self.estimated_bytes, before.estimated_bytes),
+            by_category: by_category.filter(|(_, live, bytes)| (*live, *bytes) != (0, 0)).collect(),
+            registered: self.registered.saturating_sub(before.registered),
+            failed: failures(self).saturating_sub(failures(before)),
+        }
+    }
+}
+
+fn change(now: usize, before: usize) -> i64 {
+    let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
+    signed(now) - signed(before)
 }
 
 /// How long cleanups took: a copy of a histogram with two significant digits. Longer than an hour counts as an hour.

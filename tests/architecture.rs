@@ -22,6 +22,7 @@ const LAYERS: [&[&str]; 12] = [
         "serialize",
         "sync",
         "unwind",
+        "usage",
     ],
     &["config", "events", "runtime", "stats"],
     &["graph", "report"],

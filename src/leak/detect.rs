@@ -38,6 +38,7 @@ pub(crate) fn detect(within: &Arc<Node>, moment: Moment) -> Vec<ResourceLeak> {
         leaks.iter_mut().for_each(|leak| leak.dependents = graph.dependents(leak.id));
     }
     leaks.sort_by_key(ResourceLeak::rank);
+    within.found_leaks(leaks.len());
     follow(&leaks);
     leaks
 }

@@ -16,7 +16,7 @@ use crate::registry::shard::{NO_LINK, Shard, Stall, Thread};
 use crate::registry::slab::Key;
 use crate::registry::tree::{Node, Totals};
 use crate::registry::{Lane, Registry, id_of};
-use crate::resource::{CategoryCounts, Metadata, Priority, ResourceInfo, ResourceState};
+use crate::resource::{Category, CategoryCounts, Metadata, Priority, ResourceInfo, ResourceState};
 use crate::stats::{Latencies, ResourceStats};
 
 /// How many entries a scan looks at before it lets go of their shard: microseconds' worth.
@@ -248,15 +248,11 @@ impl Registry {
     }
 
     pub(crate) fn counts(&self, within: &Arc<Node>) -> CategoryCounts {
-        let mut counts = HashMap::new();
+        let mut counts = ByCategory::new();
         for node in within.subtree() {
-            self.scan(&node, |seen| *counts.entry(seen.entry.category).or_insert(0) += 1);
+            self.scan(&node, |seen| counts.entry(seen.entry.category).or_default().0 += 1);
         }
-        let mut sorted = CategoryCounts::default();
-        for (category, count) in counts {
-            sorted.add(category, count);
-        }
-        sorted
+        sorted(&counts, |(count, _)| *count)
     }
 
     pub(crate) fn stats(&self, within: &Arc<Node>) -> ResourceStats {
@@ -280,12 +276,14 @@ impl Registry {
             failed: totals.failed,
             timed_out: totals.timed_out,
             released: totals.released,
-            by_category: self.counts(within),
+            by_category: sorted(&live.by_category, |(count, _)| *count),
             by_priority: priorities.map(|priority| (priority, live.by_priority[priority as usize])),
             oldest: live.oldest,
             newest: live.newest,
             mean_age: live.ages.checked_div(u32::try_from(live.count).unwrap_or(u32::MAX)),
             estimated_bytes: live.bytes,
+            bytes_by_category: sorted(&live.by_category, |(_, bytes)| *bytes),
+            leaks: within.leaks_found(),
             cleanup_latency: latencies.summary(),
         }
     }
@@ -300,6 +298,18 @@ struct Live {
     newest: Option<Duration>,
     ages: Duration,
     bytes: usize,
+    by_category: ByCategory,
+}
+
+/// For each category how many are live, and how many bytes these said they hold.
+type ByCategory = HashMap<Category, (usize, usize)>;
+
+fn sorted(counts: &ByCategory, which: impl Fn(&(usize, usize)) -> usize) -> CategoryCounts {
+    let mut sorted = CategoryCounts::default();
+    for (category, count) in counts {
+        sorted.add(*category, which(count));
+    }
+    sorted
 }
 
 impl Live {
@@ -313,6 +323,8 @@ impl Live {
         self.ages = self.ages.saturating_add(age);
         let bytes = entry.extra.as_ref().and_then(|extra| extra.estimated_bytes).unwrap_or(0);
         self.bytes = self.bytes.saturating_add(bytes);
+        let (count, sum) = self.by_category.entry(entry.category).or_default();
+        (*count, *sum) = (*count + 1, sum.saturating_add(bytes));
     }
 }
 

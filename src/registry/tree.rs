@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use crate::config::{Backtraces, ManagerConfig};
 use crate::events::{Listeners, ResourceEvent};
@@ -99,6 +99,8 @@ pub(crate) struct Node {
     pub(crate) latencies: Lock<Latencies>,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) queue: Queue,
+    /// How many leaks the last look found, plus one; zero before the first.
+    leaks: AtomicUsize,
     /// Cleanups that drops have handed over, here and below.
     #[cfg(feature = "tokio")]
     pub(crate) handed_over: Tally,
@@ -142,6 +144,7 @@ impl Node {
             latencies: Lock::default(),
             listeners: Arc::default(),
             queue: Queue::default(),
+            leaks: AtomicUsize::new(0),
             #[cfg(feature = "tokio")]
             handed_over: Tally::default(),
             parent,
@@ -157,6 +160,15 @@ impl Node {
     #[inline]
     pub(crate) fn is_ending(&self) -> bool {
         self.abandoned.load(Relaxed) || self.sealed.load(Relaxed)
+    }
+
+    /// A look for leaks at this manager found so many.
+    pub(crate) fn found_leaks(&self, count: usize) {
+        self.leaks.store(count.saturating_add(1), Relaxed);
+    }
+
+    pub(crate) fn leaks_found(&self) -> Option<usize> {
+        self.leaks.load(Relaxed).checked_sub(1)
     }
 
     /// Itself, then its parent, up to the root.

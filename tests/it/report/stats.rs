@@ -114,3 +114,38 @@ fn the_latency_of_cleanups_is_counted_with_its_quantiles() {
         assert!(quantiles.is_sorted(), "{quantiles:?}");
     });
 }
+
+#[test]
+fn bytes_are_summed_by_category_and_their_growth_is_what_changed_between_two_looks() {
+    let manager = manager();
+    let cache = |bytes| {
+        let resource = manager.resource("cache").category(Category::Custom("cache")).estimated_bytes(bytes);
+        resource.guard(|| ()).expect("nothing refuses it")
+    };
+    let plain = manager.resource("file").category(Category::File).guard(|| ());
+    let first = cache(1_000);
+    let before = manager.stats();
+    assert_eq!(before.bytes_by_category[Category::Custom("cache")], 1_000);
+    assert_eq!(before.bytes_by_category[Category::File], 0);
+    assert!(before.since(&before).by_category.is_empty());
+
+    let second = cache(300);
+    drop((first, plain));
+    let growth = manager.stats().since(&before);
+    assert_eq!((growth.live, growth.estimated_bytes, growth.registered), (-1, -700, 1));
+    assert_eq!(growth.by_category, [(Category::File, -1, 0), (Category::Custom("cache"), 0, -700)]);
+    drop(second);
+}
+
+#[test]
+fn statistics_tell_what_the_last_look_for_leaks_found() {
+    let manager = manager();
+    let guard = manager.guard("held", || ());
+    assert_eq!(manager.stats().leaks, None, "nobody has looked");
+    manager.detect_leaks();
+    assert_eq!(manager.stats().leaks, Some(1));
+    drop(guard);
+    assert_eq!(manager.stats().leaks, Some(1), "nobody has looked again");
+    manager.detect_leaks();
+    assert_eq!(manager.stats().leaks, Some(0));
+}
