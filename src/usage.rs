@@ -58,12 +58,13 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn what_is_allocated_and_touched_shows() {
-        let before = MemoryUsage::now().expect("this is Linux");
+        // Other tests allocate and free meanwhile: what is held here is there in any case.
         let block = std::hint::black_box(vec![1_u8; 64 << 20]);
         let with = MemoryUsage::now().expect("this is Linux");
-        assert!(with.resident >= before.resident + (48 << 20), "{before:?} {with:?}");
+        assert!(with.resident >= 60 << 20 && with.peak >= with.resident, "{with:?}");
         drop(block);
+        // The kernel counts lazily: some pages of each thread may not be in the peak yet.
         let after = MemoryUsage::now().expect("this is Linux");
-        assert!(after.peak >= with.resident, "{with:?} {after:?}");
+        assert!(after.peak + (4 << 20) >= with.resident, "{with:?} {after:?}");
     }
 }

@@ -100,6 +100,8 @@ fn a_cleanup_that_asks_a_task_of_the_dead_runtime_fails_and_says_so() {
         };
         let ask = |server: mpsc::Sender<oneshot::Sender<()>>| async move {
             let (answer, answered) = oneshot::channel();
+            // A runtime that ends in the background may answer until its tasks have been dropped.
+            server.closed().await;
             server.send(answer).await?;
             answered.await?;
             castoff::done()
