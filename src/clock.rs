@@ -17,6 +17,14 @@ impl Coarse {
         Coarse::now().since(self)
     }
 
+    /// The moment so long before, or the first there is.
+    pub(crate) fn before(self, time: Duration) -> Coarse {
+        // Longer than its whole seconds go into the upper half of a tick count is as good as for ever.
+        let ticks =
+            u32::try_from(time.as_secs()).map_or(u64::MAX, |_| coarsetime::Duration::from(time).as_ticks());
+        Coarse(self.0.saturating_sub(ticks))
+    }
+
     pub(crate) fn since(self, earlier: Coarse) -> Duration {
         coarsetime::Duration::from_ticks(self.0.saturating_sub(earlier.0)).into()
     }

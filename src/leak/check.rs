@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::config::LeakSeverity;
 use crate::leak::detect::{Moment, detect};
+#[cfg(unix)]
+use crate::leak::footprint::Footprint;
 use crate::leak::report::LeakReport;
 use crate::leak::{AllowListError, LeakAllowList};
 use crate::registry::tree::Node;
@@ -27,7 +29,7 @@ pub(crate) fn at_exit(root: &Arc<Node>) -> Option<(LeakSeverity, LeakReport)> {
 /// What is live now and should not be, less what the environment allows.
 #[cfg(unix)]
 pub(crate) fn now(root: &Arc<Node>) -> LeakReport {
-    look(root, Moment::Now)
+    look(root, Moment::Now).with_footprint(Footprint::capture().ok())
 }
 
 fn look(root: &Arc<Node>, moment: Moment) -> LeakReport {

@@ -28,7 +28,7 @@ pub(crate) fn detect(within: &Arc<Node>, moment: Moment) -> Vec<ResourceLeak> {
     let now = Coarse::now();
     let mut found = Pile::new();
     for node in within.subtree() {
-        let look = Look { node: &node, scope: ended_scope(&node), moment, now };
+        let look = Look::new(&node, moment, now);
         registry().scan(&node, |seen| look.judge(&seen).into_iter().for_each(|leak| found.push(leak)));
     }
     let mut leaks = found.into_vec();
@@ -54,11 +54,24 @@ struct Look<'a> {
     scope: Option<Label>,
     moment: Moment,
     now: Coarse,
+    /// What was made after this, and has nothing of its own to say about it, is too young to be a leak.
+    young: Option<Coarse>,
 }
 
 impl Look<'_> {
+    fn new(node: &Arc<Node>, moment: Moment, now: Coarse) -> Look<'_> {
+        let scope = ended_scope(node);
+        let by_age_alone = moment == Moment::Now && scope.is_none();
+        let limit = Some(node.config.leak_after).filter(|limit| by_age_alone && !limit.is_zero());
+        Look { node, scope, moment, now, young: limit.map(|limit| now.before(limit)) }
+    }
+
     fn judge(&self, seen: &Seen<'_>) -> Option<ResourceLeak> {
         let entry = seen.entry;
+        // First what is quick: with very many live, most are young.
+        if entry.extra.is_none() && self.young.is_some_and(|young| entry.created > young) {
+            return None;
+        }
         let meant = entry.extra.as_ref().is_some_and(|extra| extra.long_lived || extra.leaked);
         if meant || entry.phase != Phase::Live || !seen.is_ours() {
             return None;

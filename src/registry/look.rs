@@ -20,7 +20,7 @@ use crate::resource::{Category, CategoryCounts, Metadata, Priority, ResourceInfo
 use crate::stats::{Latencies, ResourceStats};
 
 /// How many entries a scan looks at before it lets go of their shard: microseconds' worth.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 256;
 
 /// One entry as a scan sees it, under its shard's lock: copy what is needed, run nothing.
 pub(crate) struct Seen<'a> {
