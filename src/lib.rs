@@ -76,6 +76,9 @@ extern crate self as asynchronous;
 #[doc = include_str!("../docs/footprint.md")]
 extern crate self as footprint;
 #[cfg(doctest)]
+#[doc = include_str!("../docs/leaks.md")]
+extern crate self as leaks;
+#[cfg(doctest)]
 #[doc = include_str!("../docs/migration.md")]
 extern crate self as migration;
 #[cfg(doctest)]
