@@ -121,10 +121,22 @@ async fn awaits(kind: Kind) -> ExitCode {
     let _last = global().guard("last", || std::thread::sleep(Duration::from_millis(100)));
     install(ExitOptions::default()).forget();
     say("ready");
-    let token = global().shutdown_requested();
+    let mut token = global().shutdown_requested();
     let also = tokio::spawn(token.clone());
-    token.await;
+    let cancellation = token.cancellation_token();
+    let own = token.cancellation_token();
+    own.cancel();
+    assert!(!token.is_requested() && !cancellation.is_cancelled(), "cancelling one's own fires nothing");
+    let cancelled = tokio::spawn(async move { cancellation.cancelled().await });
+    loop {
+        tokio::select! {
+            () = &mut token => break,
+            () = tokio::time::sleep(Duration::from_millis(1)) => {}
+        }
+    }
     also.await.expect("the task hears it too");
+    cancelled.await.expect("so does who knows of cancellation tokens");
+    assert!(global().shutdown_requested().cancellation_token().is_cancelled(), "also who asks later");
     say("heard");
     std::future::pending().await
 }
