@@ -28,11 +28,11 @@ pub struct ManagerConfig {
     pub(crate) backtraces: Backtraces,
 }
 
-/// What the check for leaks at the end of the process does with what is still live then and not
-/// [long-lived](crate::Registration::long_lived).
+/// What the check for leaks at the end of the process, or of a [test](crate::testing), does with what is still live
+/// then and not [long-lived](crate::Registration::long_lived).
 ///
-/// It counts, unless the global manager is told otherwise ([`ManagerConfig::leaks`]): a good program may keep a guard
-/// in a `static`. The environment variable `CASTOFF_LEAKS`, one of `off`, `count`, `warn` and `fail`, goes before both.
+/// At the end of the process it counts, unless the global manager is told otherwise ([`ManagerConfig::leaks`]): a good
+/// program may keep a guard in a `static`. At the end of a test it fails. The environment variable `CASTOFF_LEAKS`, one of `off`, `count`, `warn` and `fail`, goes before both.
 ///
 /// # Examples
 /// ```
@@ -45,9 +45,9 @@ pub enum LeakSeverity {
     Off,
     /// Told to listeners, and nothing is said.
     Count,
-    /// Said on stderr, before anything is cleaned.
+    /// Said on stderr: at the end of the process before anything is cleaned.
     Warn,
-    /// Said, and a process that would have succeeded ends with status 99.
+    /// Said, and a process that would have succeeded ends with status 99; a test fails with the report.
     Fail,
 }
 
@@ -136,7 +136,8 @@ impl ManagerConfig {
         ManagerConfig { priority_by_category: on, ..self }
     }
 
-    /// What the check at the end of the process does with leaks: for the global manager. See [`LeakSeverity`].
+    /// What the check at the end of the process does with leaks, for the global manager, and that at the end of each
+    /// [test](crate::testing) below. See [`LeakSeverity`].
     pub fn leaks(self, severity: LeakSeverity) -> Self {
         ManagerConfig { leaks: Some(severity), ..self }
     }

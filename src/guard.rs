@@ -343,6 +343,9 @@ impl<T, S: Strategy> Drop for ResourceGuard<T, S> {
             return;
         }
         let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
+        if reason == CleanupReason::Panicking && self.stays() {
+            return;
+        }
         // The value is dropped as a field, after this.
         if !run_plain(self.id, reason) {
             self.drop_linked(reason);
@@ -351,6 +354,16 @@ impl<T, S: Strategy> Drop for ResourceGuard<T, S> {
 }
 
 impl<T, S: Strategy> ResourceGuard<T, S> {
+    /// Leaves the resource as it is, if it belongs to a failing test that asked for that.
+    #[cold]
+    fn stays(&mut self) -> bool {
+        let stays = registry().node_of(self.id).is_some_and(|node| node.keeps_in_panics());
+        if stays && let Some(Held { value, keep, .. }) = self.held.take() {
+            drop(registry().leak(self.id, keep(value)));
+        }
+        stays
+    }
+
     /// What has dependencies or dependents, or was cleaned before.
     #[cold]
     fn drop_linked(&mut self, reason: CleanupReason) {

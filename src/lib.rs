@@ -7,6 +7,7 @@ mod leak;
 mod manager;
 #[cfg(feature = "tokio")]
 pub mod task;
+pub mod testing;
 pub mod thread;
 
 // The pipeline: guard -> registry -> graph -> teardown -> report.
@@ -84,3 +85,6 @@ extern crate self as migration;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 extern crate self as readme;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/testing.md")]
+extern crate self as tests_that_leak;

@@ -33,7 +33,7 @@ const LAYERS: [&[&str]; 12] = [
     &["guard"],
     &["registration"],
     &["manager"],
-    &["task", "thread"],
+    &["task", "testing", "thread"],
     &["lib"],
 ];
 

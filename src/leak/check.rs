@@ -1,7 +1,9 @@
-//! The checks of a whole process: at its end, before anything is cleaned and as severely as it was told, and whenever a
-//! signal asks.
+//! The checks that nobody has to ask for: at the end of the process and of a test, before anything is cleaned and as
+//! severely as they were told; and whenever a signal asks.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::config::LeakSeverity;
 use crate::leak::detect::{Moment, detect};
@@ -9,7 +11,13 @@ use crate::leak::detect::{Moment, detect};
 use crate::leak::footprint::Footprint;
 use crate::leak::report::LeakReport;
 use crate::leak::{AllowListError, LeakAllowList};
+use crate::registry::entry::Phase;
+use crate::registry::registry;
 use crate::registry::tree::Node;
+
+/// How often a check looks whether what is ending has ended, and for how long.
+const TRIES: u32 = 20;
+const GRACE: Duration = Duration::from_millis(500);
 
 /// How severe a check is: what the environment says, else what the manager was told, else this.
 fn severity(node: &Node, otherwise: LeakSeverity) -> LeakSeverity {
@@ -19,11 +27,44 @@ fn severity(node: &Node, otherwise: LeakSeverity) -> LeakSeverity {
 
 /// What is live at the end of the process, as severely as asked for. `None` where nobody wants to know.
 pub(crate) fn at_exit(root: &Arc<Node>) -> Option<(LeakSeverity, LeakReport)> {
-    let severity = severity(root, LeakSeverity::Count);
+    check(root, Moment::Exit, LeakSeverity::Count)
+}
+
+/// The same for a test and its own manager. A rule of the allow-list that matched nothing is no news: it may be for
+/// another test.
+pub(crate) fn at_end_of_test(node: &Arc<Node>) -> Option<(LeakSeverity, LeakReport)> {
+    let (severity, report) = check(node, Moment::Now, LeakSeverity::Fail)?;
+    Some((severity, report.without_unmatched()))
+}
+
+/// Whether something here is ending, or beginning: who looks for leaks now may look too early.
+pub(crate) fn is_settling(node: &Arc<Node>) -> bool {
+    let mut settling = false;
+    for node in node.subtree() {
+        let passing = |phase| matches!(phase, Phase::Entering | Phase::Cleaning);
+        registry().scan(&node, |seen| settling |= passing(seen.entry.phase) && seen.is_ours());
+    }
+    settling
+}
+
+/// Gives what is ending the time to end, so that what it frees is not taken for a leak. Not long: what takes longer is
+/// no leak either, and a teardown waits for it.
+pub(crate) fn settle(node: &Arc<Node>) {
+    let start = Instant::now();
+    for _ in 0..TRIES {
+        if !is_settling(node) || start.elapsed() >= GRACE {
+            return;
+        }
+        thread::sleep(GRACE / TRIES);
+    }
+}
+
+fn check(root: &Arc<Node>, moment: Moment, otherwise: LeakSeverity) -> Option<(LeakSeverity, LeakReport)> {
+    let severity = severity(root, otherwise);
     if severity == LeakSeverity::Off {
         return None;
     }
-    Some((severity, look(root, Moment::Exit)))
+    Some((severity, look(root, moment)))
 }
 
 /// What is live now and should not be, less what the environment allows.

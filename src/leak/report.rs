@@ -174,6 +174,12 @@ impl LeakReport {
         self
     }
 
+    /// Without the rules of an allow-list that matched nothing.
+    pub(crate) fn without_unmatched(mut self) -> LeakReport {
+        self.stale_rules.retain(|rule| rule.expired);
+        self
+    }
+
     /// Whether there is anything that a person should hear of.
     pub(crate) fn has_news(&self) -> bool {
         !(self.is_empty() && self.stale_rules.is_empty() && self.notes.is_empty())

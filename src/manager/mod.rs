@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use once_cell::sync::OnceCell;
 
 use crate::cleanup::{CleanupReason, Outcome, work};
-use crate::config::ManagerConfig;
+use crate::config::{LeakSeverity, ManagerConfig};
 use crate::error::{AlreadyInitialized, DependencyError, RegisterError, UnregisterError};
 use crate::events::{ResourceEvent, Subscription};
 use crate::exit;
@@ -25,6 +25,7 @@ use crate::id::{Label, ResourceId};
 use crate::leak::footprint::Footprint;
 use crate::leak::{self, LeakBaseline, LeakReport, Moment};
 use crate::registration::{Plain, Registration, ResourceDefinition, register_batch, register_short};
+use crate::registry::evidence::Evidence;
 use crate::registry::registry;
 use crate::registry::tree::{Node, Seed};
 use crate::report::TeardownReport;
@@ -86,7 +87,7 @@ impl ResourceManager {
         ResourceManager { handle: Arc::new(Handle { node }) }
     }
 
-    fn node(&self) -> &Arc<Node> {
+    pub(crate) fn node(&self) -> &Arc<Node> {
         &self.handle.node
     }
 
@@ -167,6 +168,22 @@ impl ResourceManager {
     #[track_caller]
     pub fn isolated(name: impl Into<Label>, config: ManagerConfig) -> ResourceManager {
         ResourceManager::make(name.into(), Location::caller(), config, None)
+    }
+
+    /// The manager of a test: below this one, or in a tree of its own that the end of the process does not clean.
+    pub(crate) fn for_test(
+        &self,
+        name: Label,
+        site: &'static Location<'static>,
+        leaks: Option<LeakSeverity>,
+        keeps: bool,
+    ) -> ResourceManager {
+        let config = self.node().config.for_child();
+        let config = ManagerConfig { leaks: leaks.or(config.leaks), ..config };
+        let parent = (!keeps).then(|| self.node().clone());
+        let manager = ResourceManager::make(name, site, config, parent);
+        manager.node().evidence.get_or_init(|| Evidence::new(keeps));
+        manager
     }
 
     /// A manager below this one, with the same configuration.

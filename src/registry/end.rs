@@ -35,6 +35,8 @@ pub(crate) struct Finished {
     pub(crate) scraps: Option<Box<dyn Send>>,
     /// Resources that waited for this one alone, if they are deferred.
     pub(crate) freed: Vec<ResourceId>,
+    /// Set where it failed: whose it was.
+    pub(crate) owner: Option<Arc<Node>>,
     /// Set where anyone listens.
     pub(crate) told: Option<Told>,
 }
@@ -182,6 +184,7 @@ impl Registry {
                 after.leaving = Some(owner.node.clone());
             }
             after.named = name.map(|name| (owner.node.clone(), name));
+            finished.owner = finished.error.as_ref().map(|_| owner.node.clone());
         }
         if guarded {
             // What the value of an erased guard holds goes now; the rest is small, and the guard may ask.
@@ -264,6 +267,14 @@ impl Ended {
 }
 
 impl Finished {
+    /// Nobody is told of this end but listeners: a test wants to know if it failed.
+    #[inline]
+    pub(crate) fn keep_unheard(&self) {
+        if let (Some(error), Some(owner)) = (&self.error, &self.owner) {
+            owner.keep_unheard(error);
+        }
+    }
+
     /// The events of this end, told with no lock held.
     pub(crate) fn tell(&mut self, id: ResourceId, released: bool) {
         let Some(Told { node, label }) = self.told.take() else { return };

@@ -14,6 +14,7 @@ mod admit;
 mod claim;
 mod end;
 pub(crate) mod entry;
+pub(crate) mod evidence;
 mod insert;
 mod locker;
 mod look;

@@ -81,7 +81,7 @@ impl Registry {
         }
         drop(lock);
         let freed = if linked { graph.remove(id) } else { Vec::new() };
-        let finished = Finished { error: None, scraps: Some(scraps), freed, told };
+        let finished = Finished { scraps: Some(scraps), freed, told, ..Finished::default() };
         Some(Released { finished, name, watched })
     }
 

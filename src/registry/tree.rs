@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use crate::config::{Backtraces, ManagerConfig};
+use crate::error::CleanupError;
 use crate::events::{Listeners, ResourceEvent};
 use crate::graph::{Graph, Unit};
 use crate::id::{Label, ManagerId, ResourceId, Stamp};
 use crate::registry::entry::Phase;
+use crate::registry::evidence::Evidence;
 use crate::registry::queue::Queue;
 #[cfg(feature = "tokio")]
 use crate::registry::tally::Tally;
@@ -101,6 +103,8 @@ pub(crate) struct Node {
     pub(crate) queue: Queue,
     /// How many leaks the last look found, plus one; zero before the first.
     leaks: AtomicUsize,
+    /// Set where it is a test's.
+    pub(crate) evidence: OnceLock<Evidence>,
     /// Cleanups that drops have handed over, here and below.
     #[cfg(feature = "tokio")]
     pub(crate) handed_over: Tally,
@@ -145,6 +149,7 @@ impl Node {
             listeners: Arc::default(),
             queue: Queue::default(),
             leaks: AtomicUsize::new(0),
+            evidence: OnceLock::new(),
             #[cfg(feature = "tokio")]
             handed_over: Tally::default(),
             parent,
@@ -222,6 +227,20 @@ impl Node {
     /// Whether anyone would be told.
     pub(crate) fn is_heard(self: &Arc<Node>) -> bool {
         self.upwards().any(|node| !node.listeners.is_empty())
+    }
+
+    /// Keeps a failure that nobody else is told of, if it happened in a test. The caller holds no lock.
+    #[cold]
+    pub(crate) fn keep_unheard(self: &Arc<Node>, error: &CleanupError) {
+        if let Some(evidence) = self.upwards().find_map(|node| node.evidence.get()) {
+            evidence.keep(error);
+        }
+    }
+
+    /// Whether a guard that a panic drops leaves its resource alone.
+    #[cold]
+    pub(crate) fn keeps_in_panics(self: &Arc<Node>) -> bool {
+        self.upwards().find_map(|node| node.evidence.get()).is_some_and(|evidence| evidence.keeps_in_panics)
     }
 
     pub(crate) fn add_totals(&self, totals: Totals) {

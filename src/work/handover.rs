@@ -144,7 +144,7 @@ impl Handed {
         let result = force(self.id, result, self.last_resort, self.timeout, self.reason);
         let Some(ended) = self.ended else { return forget_outcome(result) };
         let finished = registry().finish(&ended, result, self.start.elapsed(), None);
-        let outcome = finished.error.clone().map_or(Ok(()), Err);
+        let (outcome, owner) = (finished.error.clone().map_or(Ok(()), Err), finished.owner.clone());
         run_freed(conclude(self.id, finished));
         let kept = self.kept;
         contain(move || drop(kept));
@@ -152,6 +152,9 @@ impl Handed {
             Some(tell) => tell.send(outcome).err().unwrap_or(Ok(())),
             None => outcome,
         };
+        if let (Err(error), Some(owner)) = (&unheard, owner) {
+            owner.keep_unheard(error);
+        }
         forget_outcome(unheard);
     }
 }

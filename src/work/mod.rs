@@ -47,7 +47,7 @@ fn result_of(begun: Result<Course, String>, _context: &CleanupContext) -> Result
 
 /// Runs a claimed cleanup here and now, within the resource's own timeout if it has one, and all that follows.
 pub(crate) fn run_here(job: Job, reason: CleanupReason) -> Result<(), CleanupError> {
-    let (outcome, freed) = run_one(job, reason);
+    let (outcome, freed) = run_one(job, reason, |_| ());
     run_freed(freed);
     outcome
 }
@@ -67,7 +67,7 @@ fn end_dropped(job: Job, kept: &mut Option<Kept>, reason: CleanupReason) -> Vec<
         handover::hand_over(job, kept.take(), reason, None);
         return Vec::new();
     }
-    let (outcome, freed) = run_one(job, reason);
+    let (outcome, freed) = run_one(job, reason, Finished::keep_unheard);
     forget_outcome(outcome);
     freed
 }
@@ -101,7 +101,9 @@ fn run_heard(id: ResourceId, work: Work, weight: Weight, reason: CleanupReason) 
 #[inline(never)]
 fn finish_plain(mut ended: Ended, result: Result<(), CleanupErrorKind>, elapsed: Duration) {
     if result.is_err() || !registry().finish_plain(&mut ended, elapsed) {
-        run_freed(conclude(ended.id, registry().finish(&ended, result, elapsed, None)));
+        let finished = registry().finish(&ended, result, elapsed, None);
+        finished.keep_unheard();
+        run_freed(conclude(ended.id, finished));
     }
 }
 
@@ -127,10 +129,15 @@ pub(crate) fn run_freed_but(freed: Vec<ResourceId>, is_taken: impl Fn(ResourceId
     }
 }
 
-fn run_one(job: Job, reason: CleanupReason) -> (Result<(), CleanupError>, Vec<ResourceId>) {
+fn run_one(
+    job: Job,
+    reason: CleanupReason,
+    ended_so: impl FnOnce(&Finished),
+) -> (Result<(), CleanupError>, Vec<ResourceId>) {
     let (id, ended, start) = (job.id, job.ended().timed(), Instant::now());
     let result = run_steps(id, job.work, job.last_resort, job.timeout, reason);
     let finished = registry().finish(&ended, result, start.elapsed(), None);
+    ended_so(&finished);
     let outcome = finished.error.clone().map_or(Ok(()), Err);
     (outcome, conclude(id, finished))
 }

@@ -15,3 +15,4 @@ mod report;
 mod storm;
 mod support;
 mod teardown;
+mod testing;
