@@ -40,6 +40,46 @@ mod resource;
 #[cfg(feature = "serde")]
 mod serialize;
 
+/// Makes a function a test that fails when it leaks: [`testing::scope`] with arguments, over functions that block and
+/// that await.
+///
+/// The function may take the test's manager (`manager: &ResourceManager`, or by value), and return nothing or whatever
+/// `main` may return. Other attributes stay, `#[should_panic]` and `#[ignore]` too; beside `#[tokio::test]` or its like
+/// it makes no runtime of its own.
+///
+/// | argument | what it does |
+/// |---|---|
+/// | `leaks = "off"`, `"count"`, `"warn"`, `"fail"` | how severe a leak is; `CASTOFF_LEAKS` goes before it |
+/// | `keep_on_failure` | a test that fails leaves what is live alone, and says where it was made |
+/// | `deadline = "5s"` | a test that takes longer fails, and says what is live; also `ms` and `min` |
+/// | `flavor = "multi_thread"` | for an `async` function, with the feature `tokio`; else `"current_thread"` |
+/// | `worker_threads = 2` | with that flavour |
+/// | `crate = "renamed"` | where castoff has another name |
+///
+/// A test with `#[should_panic]` that panics as it should, and leaks, fails as one that did not panic, with the report
+/// on stderr.
+///
+/// # Examples
+/// ```
+/// use castoff::ResourceManager;
+///
+/// #[castoff::test(deadline = "5s")]
+/// fn an_order_is_stored(manager: &ResourceManager) -> Result<(), std::io::Error> {
+///     let _table = manager.guard("orders table", || ());
+///     Ok(())
+/// }
+/// # #[cfg(feature = "tokio")]
+/// # mod asynchronous {
+///
+/// #[castoff::test(flavor = "multi_thread", worker_threads = 2)]
+/// async fn an_order_is_sent() {
+///     let _session = castoff::ResourceManager::current().guard_async("session", || async { castoff::done() });
+/// }
+/// # }
+/// ```
+#[cfg(feature = "macros")]
+pub use castoff_macros::test;
+
 pub use crate::cleanup::{Cleanup, CleanupContext, CleanupReason, Outcome, done};
 pub use crate::config::{Backtraces, LeakSeverity, ManagerConfig};
 pub use crate::error::{

@@ -19,8 +19,14 @@
 //!
 //! The whole of it, and what it can't see, is in `docs/testing.md` in the repository.
 
+#[cfg(feature = "macros")]
+mod attribute;
 mod trial;
 mod verdict;
+
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use self::attribute::Attribute;
 
 use std::panic::Location;
 

@@ -1,0 +1,4 @@
+//! Refused: the same argument twice.
+
+#[castoff::test(leaks = "warn", leaks = "fail")]
+fn test() {}

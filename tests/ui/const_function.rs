@@ -1,0 +1,4 @@
+//! Refused: a test at compile time.
+
+#[castoff::test]
+const fn test() {}

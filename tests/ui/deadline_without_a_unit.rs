@@ -1,0 +1,4 @@
+//! Refused: a deadline of so many what.
+
+#[castoff::test(deadline = "5")]
+fn test() {}

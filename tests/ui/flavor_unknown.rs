@@ -1,0 +1,4 @@
+//! Refused: a flavour that there is not.
+
+#[castoff::test(flavor = "threaded")]
+async fn test() {}

@@ -1,0 +1,4 @@
+//! Refused: what is not built yet.
+
+#[castoff::test(footprint)]
+fn test() {}

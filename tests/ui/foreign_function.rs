@@ -1,0 +1,4 @@
+//! Refused: a test for another language.
+
+#[castoff::test]
+extern "C" fn test() {}

@@ -1,0 +1,4 @@
+//! Refused: a test for every type.
+
+#[castoff::test]
+fn test<T>() {}

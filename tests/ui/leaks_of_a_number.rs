@@ -1,0 +1,4 @@
+//! Refused: a severity that is no text.
+
+#[castoff::test(leaks = 2)]
+fn test() {}

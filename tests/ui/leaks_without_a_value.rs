@@ -1,0 +1,4 @@
+//! Refused: a severity that is not said.
+
+#[castoff::test(leaks)]
+fn test() {}

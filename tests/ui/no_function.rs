@@ -1,0 +1,4 @@
+//! Refused: what is no function.
+
+#[castoff::test]
+struct Test;

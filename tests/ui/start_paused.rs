@@ -1,0 +1,4 @@
+//! Refused: what another attribute does.
+
+#[castoff::test(start_paused = true)]
+async fn test() {}

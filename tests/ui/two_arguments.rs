@@ -1,0 +1,6 @@
+//! Refused: more than the manager.
+
+#[castoff::test]
+fn test(manager: &castoff::ResourceManager, number: u8) {
+    drop((manager, number));
+}

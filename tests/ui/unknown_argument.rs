@@ -1,0 +1,4 @@
+//! Refused: an argument that there is not.
+
+#[castoff::test(timeout = "5s")]
+fn test() {}

@@ -1,0 +1,4 @@
+//! Refused: a test that wants a promise.
+
+#[castoff::test]
+unsafe fn test() {}
