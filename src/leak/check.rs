@@ -51,11 +51,13 @@ pub(crate) fn is_settling(node: &Arc<Node>) -> bool {
 /// no leak either, and a teardown waits for it.
 pub(crate) fn settle(node: &Arc<Node>) {
     let start = Instant::now();
-    for _ in 0..TRIES {
+    // Each pause is longer than the last, and all of them are GRACE: what ends soon is seen to end soon.
+    let step = GRACE * 2 / (TRIES * (TRIES + 1));
+    for pause in 1..=TRIES {
         if !is_settling(node) || start.elapsed() >= GRACE {
             return;
         }
-        thread::sleep(GRACE / TRIES);
+        thread::sleep(step * pause);
     }
 }
 
