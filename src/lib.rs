@@ -52,6 +52,7 @@ mod serialize;
 /// | `leaks = "off"`, `"count"`, `"warn"`, `"fail"` | how severe a leak is; `CASTOFF_LEAKS` goes before it |
 /// | `keep_on_failure` | a test that fails leaves what is live alone, and says where it was made |
 /// | `deadline = "5s"` | a test that takes longer fails, and says what is live; also `ms` and `min` |
+/// | `exit_hooks` | a signal, such as nextest's at the end of a test's time, tears down before the process dies by it |
 /// | `flavor = "multi_thread"` | for an `async` function, with the feature `tokio`; else `"current_thread"` |
 /// | `worker_threads = 2` | with that flavour |
 /// | `crate = "renamed"` | where castoff has another name |

@@ -6,7 +6,8 @@ use syn::{Attribute, Error, FnArg, ItemFn, LitStr, Path, Result, ReturnType, Typ
 
 use crate::parse::Setting;
 
-const KNOWN: &str = "`leaks`, `keep_on_failure`, `deadline`, `flavor`, `worker_threads` and `crate`";
+const KNOWN: &str =
+    "`leaks`, `keep_on_failure`, `deadline`, `exit_hooks`, `flavor`, `worker_threads` and `crate`";
 
 /// What to expand.
 pub(crate) struct Plan {
@@ -15,6 +16,7 @@ pub(crate) struct Plan {
     pub(crate) leaks: Option<Ident>,
     pub(crate) keep_on_failure: bool,
     pub(crate) should_panic: bool,
+    pub(crate) exit_hooks: bool,
     /// Milliseconds.
     pub(crate) deadline: Option<u64>,
     /// Zero for as many as there are processors; none for one thread.
@@ -31,6 +33,7 @@ struct Written {
     krate: Option<Path>,
     leaks: Option<Ident>,
     keep_on_failure: Option<Span>,
+    exit_hooks: bool,
     deadline: Option<(u64, Span)>,
     flavor: Option<(bool, Span)>,
     workers: Option<(usize, Span)>,
@@ -60,6 +63,7 @@ pub(crate) fn check(settings: Vec<Setting>, function: &ItemFn) -> Result<Plan> {
         leaks: written.leaks,
         keep_on_failure: written.keep_on_failure.is_some(),
         should_panic,
+        exit_hooks: written.exit_hooks,
         deadline: written.deadline.map(|(deadline, _)| deadline),
         workers: match (written.flavor, written.workers) {
             (_, Some((count, _))) => Some(count),
@@ -85,6 +89,10 @@ fn read(settings: &[Setting]) -> Result<Written> {
             "keep_on_failure" => {
                 setting.flag()?;
                 written.keep_on_failure = Some(setting.span());
+            }
+            "exit_hooks" => {
+                setting.flag()?;
+                written.exit_hooks = true;
             }
             "deadline" => {
                 let text = setting.text("5s")?;

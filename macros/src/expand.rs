@@ -36,6 +36,7 @@ fn call(plan: &Plan, body: &ItemFn) -> TokenStream {
     let is_async = body.sig.asyncness.is_some();
     let leaks = plan.leaks.as_ref().map(|severity| quote!(.leaks(#krate::LeakSeverity::#severity)));
     let keep = plan.keep_on_failure.then(|| quote!(.keep_on_failure()));
+    let hooks = plan.exit_hooks.then(|| quote!(.exit_hooks()));
     let panics = plan.should_panic.then(|| quote!(.should_panic()));
     let deadline = plan.deadline.map(|milliseconds| quote!(.deadline(#milliseconds)));
     let workers = plan.workers.map(|workers| quote!(.multi_thread(#workers)));
@@ -60,7 +61,7 @@ fn call(plan: &Plan, body: &ItemFn) -> TokenStream {
     };
     quote_spanned! {name.span()=>
         #krate::testing::Attribute::new(::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)))
-            #leaks #keep #panics #deadline #workers
+            #leaks #keep #hooks #panics #deadline #workers
             #run
     }
 }

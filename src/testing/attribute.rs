@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::cleanup::CleanupReason;
 use crate::config::LeakSeverity;
+use crate::error::ExitHookError;
+use crate::exit::ExitOptions;
 use crate::id::Label;
 use crate::manager::ResourceManager;
 use crate::report::text;
@@ -85,6 +87,17 @@ impl Attribute {
     /// `keep_on_failure`
     pub fn keep_on_failure(mut self) -> Attribute {
         self.terms.keep_on_failure = true;
+        self
+    }
+
+    /// `exit_hooks`: from now on a signal tears down, this test and all others of the process. They may be there already,
+    /// by another test.
+    pub fn exit_hooks(self) -> Attribute {
+        match ResourceManager::global().install_exit_hooks(ExitOptions::default()) {
+            Ok(hooks) => hooks.forget(),
+            Err(ExitHookError::AlreadyInstalled) => {}
+            Err(error) => say(&format!("the test `{}` has no exit hooks: {error}", self.name)),
+        }
         self
     }
 

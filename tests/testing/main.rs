@@ -225,7 +225,47 @@ fn what_no_test_owns_is_reported_after_the_summary_and_never_on_stdout() {
 
     let output = run("held", &["--list"], &[("CASTOFF_LEAKS", "fail")]);
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
-    assert!(String::from_utf8_lossy(&output.stdout).starts_with("passes_with_a_static: test\n"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("passes_with_a_static: test\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_a_test_with_exit_hooks_after_its_teardown() {
+    use std::io::Read;
+    use std::os::unix::process::ExitStatusExt;
+
+    let mut program = Command::new(binary("held"));
+    unset(&mut program);
+    program.args(["waits_for_a_signal", "--exact", "--ignored", "--nocapture"]).stdin(Stdio::null());
+    let mut child = program.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it can be started");
+    let (id, mut stderr) = (child.id().to_string(), child.stderr.take().expect("it is piped"));
+    let (tell, told) = std::sync::mpsc::channel();
+    let reads = thread::spawn(move || {
+        let mut text = String::new();
+        let mut part = [0; 256];
+        while let Ok(count @ 1..) = stderr.read(&mut part) {
+            text.push_str(&String::from_utf8_lossy(&part[..count]));
+            if text.contains("it waits") {
+                tell.send(()).ok();
+            }
+        }
+        text
+    });
+    let ready = told.recv_timeout(LIMIT / 4);
+    // Not by `Child::kill`, which sends SIGKILL.
+    let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be started");
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().expect("it can be waited for") {
+            Some(status) => break status,
+            None if start.elapsed() > LIMIT / 4 => child.kill().expect("it runs"),
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let text = reads.join().expect("it does not panic");
+    assert!(ready.is_ok() && sent.success(), "{text}");
+    assert_eq!(status.signal(), Some(15), "{text}");
+    assert!(text.contains("container: stopped"), "{text}");
 }
 
 #[test]
