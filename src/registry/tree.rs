@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::config::{Backtraces, ManagerConfig};
 use crate::error::CleanupError;
-use crate::events::{Listeners, ResourceEvent};
+use crate::events::{Listeners, ResourceEvent, spans};
 use crate::graph::{Graph, Unit};
 use crate::id::{Label, ManagerId, ResourceId, Stamp};
 use crate::registry::entry::Phase;
@@ -219,6 +219,7 @@ impl Node {
 
     /// Tells its listeners and those of the managers above. The caller holds no lock.
     pub(crate) fn tell(self: &Arc<Node>, event: &ResourceEvent) {
+        spans::event(&self.name, event);
         for node in self.upwards() {
             node.listeners.tell(event);
         }
@@ -226,7 +227,7 @@ impl Node {
 
     /// Whether anyone would be told.
     pub(crate) fn is_heard(self: &Arc<Node>) -> bool {
-        self.upwards().any(|node| !node.listeners.is_empty())
+        spans::on() || self.upwards().any(|node| !node.listeners.is_empty())
     }
 
     /// Keeps a failure that nobody else is told of, if it happened in a test. The caller holds no lock.

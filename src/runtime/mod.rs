@@ -17,6 +17,7 @@ use std::thread;
 pub(crate) use self::flight::{Flight, drive_here};
 #[cfg(feature = "tokio")]
 pub(crate) use self::reactor::board;
+use crate::events::spans;
 use crate::id::ResourceId;
 #[cfg(feature = "tokio")]
 use crate::sync::Lock;
@@ -118,8 +119,9 @@ fn come_back() {
 /// When the system refuses a thread, as it does at a limit of processes. What was to run is lost then, so it must
 /// not own what can't be lost.
 pub(crate) fn helper(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let inside = inside();
+    let (inside, span) = (inside(), spans::here());
     let start = move || {
+        let _span = span.enter();
         OUTER.try_with(|stack| *stack.borrow_mut() = inside).unwrap_or(());
         run();
     };

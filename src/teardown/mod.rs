@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use crate::cleanup::CleanupReason;
 use crate::clock::after;
+use crate::events::spans::InSpan;
 use crate::events::{ResourceEvent, anyone_listens};
 use crate::graph::Why;
 use crate::id::{Label, ResourceId};
@@ -311,6 +312,7 @@ fn pass(
         entry.has_turn = true;
     }
     let manager = node.name.clone();
+    let _span = InSpan::teardown(&manager);
     if anyone_listens() {
         node.tell(&ResourceEvent::TeardownStarted { manager: manager.clone() });
     }

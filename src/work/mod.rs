@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::cleanup::{CleanupContext, CleanupReason, Course, Work};
 use crate::clock::after;
 use crate::error::{CleanupError, CleanupErrorKind};
+use crate::events::spans::InSpan;
 use crate::events::{ResourceEvent, anyone_listens};
 use crate::id::{Label, ResourceId};
 use crate::registry::entry::{Draft, Kept};
@@ -25,6 +26,7 @@ use crate::unwind::{caught, contain};
 
 /// Runs a step of a cleanup on this thread. Its panic is an error like others.
 pub(crate) fn perform(id: ResourceId, work: Work, context: &CleanupContext) -> Result<(), CleanupErrorKind> {
+    let _span = InSpan::cleanup(id, || registry().label_of(id), context.reason);
     result_of(begin(id, work, context), context)
 }
 

@@ -1,5 +1,8 @@
 //! What happens, told to who listens: [`ResourceEvent`] and [`Subscription`].
 
+#[cfg_attr(not(feature = "tracing"), path = "no_spans.rs")]
+pub(crate) mod spans;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
@@ -168,10 +171,10 @@ type Listener = Arc<dyn Fn(&ResourceEvent) + Send + Sync>;
 static SUBSCRIPTIONS: AtomicUsize = AtomicUsize::new(0);
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Whether anyone listens to anything.
+/// Whether anyone listens to anything, a `tracing` subscriber included.
 #[inline]
 pub(crate) fn anyone_listens() -> bool {
-    SUBSCRIPTIONS.load(Relaxed) != 0
+    SUBSCRIPTIONS.load(Relaxed) != 0 || spans::on()
 }
 
 /// Who listens to one manager.
