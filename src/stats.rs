@@ -236,6 +236,19 @@ impl Latencies {
         }
     }
 
+    /// Takes the place of an earlier state, and returns what has come since: seconds, and how often.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn advance(&mut self, now: Latencies) -> Vec<(f64, usize)> {
+        let before = std::mem::replace(self, now);
+        let counted = |value| before.0.as_ref().map_or(0, |before| before.count_at(value));
+        let news = self.0.iter().flat_map(|now| now.iter_recorded()).filter_map(|recorded| {
+            let value = recorded.value_iterated_to();
+            let count = recorded.count_at_value().checked_sub(counted(value)).filter(|count| *count > 0)?;
+            Some((value as f64 / 1e9, count as usize))
+        });
+        news.collect()
+    }
+
     pub(crate) fn summary(&self) -> Latency {
         let Some(histogram) = &self.0 else { return Latency::default() };
         let value = |q: f64| histogram.value_at_quantile(q);
@@ -247,6 +260,15 @@ impl Latencies {
             count: histogram.len(),
         }
     }
+}
+
+/// What a manager has published as metrics.
+#[cfg(feature = "metrics")]
+#[derive(Default)]
+pub(crate) struct Published {
+    pub(crate) latencies: Latencies,
+    /// All that ever had something live.
+    pub(crate) categories: BTreeSet<Category>,
 }
 
 impl fmt::Debug for Latencies {

@@ -3,6 +3,8 @@
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod process;
+#[cfg(feature = "metrics")]
+mod publish;
 mod scope;
 
 pub(crate) use self::scope::{Entered, innermost};

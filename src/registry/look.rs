@@ -255,6 +255,13 @@ impl Registry {
         sorted(&counts, |(count, _)| *count)
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn latencies(&self, within: &Arc<Node>) -> Latencies {
+        let mut sum = Latencies::default();
+        within.subtree().iter().for_each(|node| sum.add(&node.latencies.lock()));
+        sum
+    }
+
     pub(crate) fn stats(&self, within: &Arc<Node>) -> ResourceStats {
         let (mut totals, mut latencies) = (Totals::default(), Latencies::default());
         let mut live = Live::default();

@@ -101,6 +101,8 @@ pub(crate) struct Node {
     pub(crate) latencies: Lock<Latencies>,
     pub(crate) listeners: Arc<Listeners>,
     pub(crate) queue: Queue,
+    #[cfg(feature = "metrics")]
+    pub(crate) published: Lock<crate::stats::Published>,
     /// How many leaks the last look found, plus one; zero before the first.
     leaks: AtomicUsize,
     /// Set where it is a test's.
@@ -148,6 +150,8 @@ impl Node {
             latencies: Lock::default(),
             listeners: Arc::default(),
             queue: Queue::default(),
+            #[cfg(feature = "metrics")]
+            published: Lock::default(),
             leaks: AtomicUsize::new(0),
             evidence: OnceLock::new(),
             #[cfg(feature = "tokio")]
