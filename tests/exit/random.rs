@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Ended, HUP, How, INT, Program, TERM};
+use crate::support::{Ended, HUP, How, INT, KINDS, Program, TERM};
 
 const ROUNDS: u64 = 240;
 
@@ -50,7 +50,7 @@ fn play(seed: u64) -> Ended {
         1 => ("return", None),
         _ => ("signal", Some([INT, TERM, HUP][pick(3, 2) as usize])),
     };
-    let program = Program::victim("random", "sync");
+    let program = Program::victim("random", KINDS[pick(2, 4) as usize]);
     let environment = [("CASTOFF_SEED", seed.to_string()), ("CASTOFF_END", end.to_owned())];
     let running = program.with(|it| it.envs(environment)).start();
     match signal {

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         .or_else(|| leaks::run(&case, kind))
         .or_else(|| signals::run(&case, kind))
         .or_else(|| races::run(&case, kind))
-        .or_else(|| random::run(&case));
+        .or_else(|| random::run(&case, kind));
     #[cfg(feature = "frameworks")]
     let known = known.or_else(|| frameworks::run(&case, kind));
     known.unwrap_or_else(|| panic!("no case is named {case:?}"))

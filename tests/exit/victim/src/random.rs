@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use castoff::{ExitOptions, ResourceGuard, ResourceManager};
 
-use crate::fleet::{Guard, global, wait_for_ever};
+use crate::fleet::{Guard, Kind, global, wait_for_ever};
 use crate::log::say;
 
 /// xorshift64*: enough for a die, and the same everywhere.
@@ -23,7 +23,7 @@ impl Die {
     }
 }
 
-pub fn run(case: &str) -> Option<ExitCode> {
+pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
     if case != "random" {
         return None;
     }
@@ -36,7 +36,7 @@ pub fn run(case: &str) -> Option<ExitCode> {
     for thread in 0..threads {
         let die = Die(seed.wrapping_mul(31).wrapping_add(thread) | 1);
         let managers = [global().clone(), service.clone()];
-        thread::spawn(move || Player { die, managers, thread, next: 0, kept: Vec::new() }.play());
+        thread::spawn(move || Player { die, managers, thread, next: 0, kept: Vec::new(), kind }.play());
     }
     say("ready");
     match std::env::var("CASTOFF_END").as_deref() {
@@ -58,6 +58,8 @@ struct Player {
     thread: u64,
     next: u64,
     kept: Vec<(u64, Guard)>,
+    /// With `Async` every second cleanup awaits.
+    kind: Kind,
 }
 
 impl Player {
@@ -101,12 +103,18 @@ impl Player {
             registration = registration.depends_on(guard);
             needs.push_str(&format!(" {other}"));
         }
-        let guard = registration.guard(move || {
-            if slow {
-                thread::sleep(Duration::from_micros(500));
-            }
-            say(format!("-{number}"));
-        });
+        let pause = Duration::from_micros(if slow { 500 } else { 0 });
+        let guard = if self.kind == Kind::Async && self.die.roll(2) == 0 {
+            registration.guard_async(move || async move {
+                tokio::time::sleep(pause).await;
+                say(format!("-{number}"));
+            })
+        } else {
+            registration.guard(move || {
+                thread::sleep(pause);
+                say(format!("-{number}"));
+            })
+        };
         match guard {
             Ok(guard) => {
                 say(format!("+{number}{needs}"));
