@@ -15,9 +15,6 @@ use crate::registry::shard::{Member, Shard};
 /// How many cleanups of one manager and shard are all timed; beyond, one in [`SAMPLE`] is, and counts for all.
 const TIMED: u32 = 1_024;
 const SAMPLE: u64 = 64;
-/// Whether the ends of plain cleanups are posted. Not in optimized builds: there the count of the claims that may post
-/// came out wrong in a measurement, for a reason that has not been found, and who waits could miss an end.
-const POSTS_ENDS: bool = cfg!(debug_assertions);
 
 /// A claimed cleanup: whoever has it runs it, and says how it ended with [`Registry::finish`].
 pub(crate) struct Job {
@@ -169,7 +166,7 @@ fn take_plain(locker: &Locker, shard: &mut Shard, id: ResourceId) -> Option<(Wor
     entry.phase = Phase::Cleaning;
     entry.guarded = false;
     let weight = owner.weight(entry.number);
-    if POSTS_ENDS && weight == Weight(0) && !entry.watched && !owner.is_ending && locker.admit(shard) {
+    if weight == Weight(0) && !entry.watched && !owner.is_ending && locker.admit(shard) {
         return Some((work, Weight::POSTS));
     }
     Some((work, weight))

@@ -133,9 +133,12 @@ impl Locker {
     /// Whether a cleanup that is claimed now may post its end. Counts it, if so.
     #[inline]
     pub(super) fn admit(&self, shard: &mut Shard) -> bool {
-        let open = self.posted.load(Relaxed) != CLOSED;
-        shard.postable += u32::from(open);
-        open
+        // A branch, not a sum with `u32::from(open)`: rustc 1.95 drops that sum (rust-lang/rust#158206).
+        if self.posted.load(Relaxed) == CLOSED {
+            return false;
+        }
+        shard.postable += 1;
+        true
     }
 
     /// One that might have posted its end has ended under the lock.
