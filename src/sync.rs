@@ -3,7 +3,21 @@
 //! No foreign code runs under any of castoff's locks, so a panic under one can only be castoff's own, and what it
 //! protects is put right before anything that can panic.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+pub(crate) use std::sync::MutexGuard;
+use std::sync::{Mutex, PoisonError, TryLockError};
+
+/// What the registry's own lock is made of. The models of `tests/loom` put another kind in their place.
+pub(crate) mod primitives {
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+    pub(crate) use std::thread_local;
+    use std::time::Duration;
+
+    /// A moment in which the thread that one waits for gets its core.
+    pub(crate) fn nap() {
+        std::thread::sleep(Duration::from_micros(50));
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Lock<T>(Mutex<T>);

@@ -26,7 +26,9 @@ use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
 use crate::leak::footprint::Footprint;
 use crate::leak::{self, LeakBaseline, LeakReport, Moment};
-use crate::registration::{Plain, Registration, ResourceDefinition, register_batch, register_short};
+use crate::registration::{
+    Registration, ResourceDefinition, plain, register_batch, register_plain, register_short,
+};
 use crate::registry::evidence::Evidence;
 use crate::registry::registry;
 use crate::registry::tree::{Node, Seed};
@@ -230,8 +232,8 @@ impl ResourceManager {
         O: Outcome,
     {
         let (node, label, site, work) = (self.node(), label.into(), Location::caller(), work(cleanup));
-        let id = match Plain::new(node, &label, None, None) {
-            Some(plain) => plain.register(node, site, work),
+        let id = match plain(node, &label, site, None, None) {
+            Some(plain) => register_plain(node, &plain, &mut Some(work)),
             None => register_short(node, label, site, None, None, work),
         };
         ResourceGuard::new((), id)

@@ -9,10 +9,10 @@ use crate::events::{ResourceEvent, anyone_listens};
 use crate::guard::Strategy;
 use crate::id::{Label, ResourceId};
 use crate::leak::trace;
-use crate::registry::entry::{Draft, Extra, Phase};
+use crate::registry::entry::{Draft, Extra, Phase, Plain};
 use crate::registry::tree::Node;
 use crate::registry::{Applicant, Need, Refused, registry};
-use crate::resource::{Category, Known, Priority};
+use crate::resource::{Category, Priority};
 use crate::unwind::contain;
 use crate::work::run_refused;
 
@@ -42,60 +42,36 @@ fn is_open(node: &Node) -> bool {
     !node.slow && !node.is_sealed()
 }
 
-/// What most registrations ask for. Small and whole: all of it goes in registers from the caller to the slot.
-pub(crate) struct Plain {
-    text: &'static str,
-    category: Known,
-    priority: Priority,
-}
-
-impl Plain {
-    /// `None`: there is more to it, or it may be refused.
-    #[inline]
-    pub(crate) fn new(
-        node: &Node,
-        label: &Label,
-        category: Option<Category>,
-        priority: Option<Priority>,
-    ) -> Option<Plain> {
-        let category = category.unwrap_or(Category::Event);
-        let priority = priority.unwrap_or_else(|| usual_priority(node, category));
-        match (label.text(), category.known()) {
-            (Some(text), Some(category)) if !text.is_empty() && is_open(node) => {
-                Some(Plain { text, category, priority })
-            }
-            _ => None,
+/// What most registrations ask for. `None`: there is more to it, or it may be refused.
+#[inline]
+pub(crate) fn plain(
+    node: &Node,
+    label: &Label,
+    created_at: &'static Location<'static>,
+    category: Option<Category>,
+    priority: Option<Priority>,
+) -> Option<Plain> {
+    let category = category.unwrap_or(Category::Event);
+    let priority = priority.unwrap_or_else(|| usual_priority(node, category));
+    match (label.text(), category.known()) {
+        (Some(text), Some(category)) if !text.is_empty() && is_open(node) => {
+            Some(Plain { text, category, priority, created_at })
         }
-    }
-
-    #[inline]
-    pub(crate) fn register(
-        self,
-        node: &Arc<Node>,
-        created_at: &'static Location<'static>,
-        work: Work,
-    ) -> ResourceId {
-        register_plain(node, self.text, created_at, work, (self.category, self.priority))
+        _ => None,
     }
 }
 
 #[inline(never)]
-fn register_plain(
-    node: &Arc<Node>,
-    text: &'static str,
-    created_at: &'static Location<'static>,
-    work: Work,
-    (category, priority): (Known, Priority),
-) -> ResourceId {
-    let label = Label::from(text);
-    // Each way makes its own draft, and late: one that is there for longer would have to lie in memory.
-    if anyone_listens() {
-        let category = category.into();
-        return announce(node, Draft { label, category, priority, created_at, work, extra: None });
+pub(crate) fn register_plain(node: &Arc<Node>, plain: &Plain, work: &mut Option<Work>) -> ResourceId {
+    if !anyone_listens()
+        && let Some(id) = registry().renew(node, plain, work)
+    {
+        return id;
     }
-    let registry = registry();
-    let draft = Draft { label, category, priority, created_at, work, extra: None };
-    registry.insert(node, draft, Phase::Live, false)
+    let Plain { text, category, priority, created_at } = *plain;
+    let (label, category) = (Label::from(text), category.into());
+    let work = work.take().expect("a registration brings its cleanup, and nobody has taken it");
+    announce(node, Draft { label, category, priority, created_at, work, extra: None })
 }
 
 #[inline(never)]

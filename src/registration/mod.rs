@@ -26,7 +26,7 @@ use crate::resource::{Category, MetadataValue, Priority, Resource};
 
 pub use self::batch::ResourceDefinition;
 pub(crate) use self::batch::register_batch;
-pub(crate) use self::enter::{Plain, register_short};
+pub(crate) use self::enter::{plain, register_plain, register_short};
 
 /// Registers one resource, with every option.
 ///
@@ -359,12 +359,12 @@ impl<'m, S: Strategy> Registration<'m, S> {
         // Taken apart, and put together only where it has to lie in memory.
         let Registration { node, label, created_at, category, priority, extra, needs, strategy } = self;
         let plain = if extra.is_none() && needs.is_empty() {
-            Plain::new(node, &label, category, priority)
+            plain(node, &label, created_at, category, priority)
         } else {
             None
         };
         let id = match plain {
-            Some(plain) => seen_in(node, plain.register(node, created_at, work))
+            Some(plain) => seen_in(node, register_plain(node, &plain, &mut Some(work)))
                 .map_err(|refused| refuse_with::<S>(node, refused))?,
             // Refused, the value, a parameter, is dropped after the cleanup has run.
             None => Registration { node, label, created_at, category, priority, extra, needs, strategy }

@@ -7,10 +7,10 @@ use crate::error::{CleanupError, CleanupErrorKind};
 use crate::events::anyone_listens;
 use crate::id::ResourceId;
 use crate::registry::Registry;
-use crate::registry::end::{Door, Ended, Ending, Told};
+use crate::registry::end::{Ended, Ending, Told};
 use crate::registry::entry::{Kept, Phase};
 use crate::registry::locker::Locker;
-use crate::registry::shard::{Member, Shard};
+use crate::registry::shard::{Member, Notice, Shard};
 
 /// How many cleanups of one manager and shard are all timed; beyond, one in [`SAMPLE`] is, and counts for all.
 const TIMED: u32 = 1_024;
@@ -27,10 +27,24 @@ pub(crate) struct Job {
     weight: Weight,
 }
 
-/// How many cleanups the duration of one counts for; zero where it need not be timed. One word, whatever it says: it
-/// goes all the way in a register.
+/// How many cleanups the duration of one counts for; zero where it need not be timed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Weight(pub(super) u64);
+
+/// What is to be told of the end of a plain cleanup.
+#[derive(Clone, Copy)]
+pub(crate) enum Account {
+    /// That it has ended, as long as nobody has asked for more since.
+    Quiet(Silence),
+    Full(Weight),
+}
+
+/// Nobody was to be told of an end.
+#[derive(Clone, Copy)]
+pub(crate) struct Silence {
+    locker: &'static Locker,
+    notice: Notice,
+}
 
 /// What came of a claim.
 pub(crate) enum Claim {
@@ -58,12 +72,11 @@ pub(crate) enum Begun {
 impl Registry {
     /// The common case of a dropped guard: nothing depends on it, it depends on nothing, and it is like any other.
     #[inline]
-    pub(crate) fn begin_plain(&self, id: ResourceId) -> Option<(Work, Weight, Door<'_>)> {
-        let locker = self.shard(id);
-        let mut shard = locker.lock();
-        let claimed = take_plain(locker, &mut shard, id);
-        drop(shard);
-        claimed.map(|(work, weight)| (work, weight, Door(locker)))
+    pub(crate) fn begin_plain(id: ResourceId, work: &mut Option<Work>) -> Option<Account> {
+        let locker = Registry::near(id);
+        let Some(mut shard) = locker.enter() else { return begin_plain_shared(locker, id, work) };
+        shard.settle();
+        take_plain(locker, &mut shard, id, work)
     }
 
     /// A guard lets go of its resource. `waits`: the caller wants to hear how it ends.
@@ -155,34 +168,65 @@ impl Registry {
     }
 }
 
+#[cold]
+fn begin_plain_shared(locker: &'static Locker, id: ResourceId, work: &mut Option<Work>) -> Option<Account> {
+    take_plain(locker, &mut locker.lock(), id, work)
+}
+
 #[inline(always)]
-fn take_plain(locker: &Locker, shard: &mut Shard, id: ResourceId) -> Option<(Work, Weight)> {
+fn take_plain(
+    locker: &'static Locker,
+    shard: &mut Shard,
+    id: ResourceId,
+    work: &mut Option<Work>,
+) -> Option<Account> {
     let entry = shard.entries.get_mut(id.key())?;
     if entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
         return None;
     }
     let owner = shard.members.get_mut(entry.member)?;
-    let work = entry.work.take_if(|work| !cfg!(feature = "tokio") || !work.is_async())?;
+    if entry.work.as_ref()?.is_async() {
+        return None;
+    }
+    Work::put(&mut entry.work, work);
     entry.phase = Phase::Cleaning;
     entry.guarded = false;
     let weight = owner.weight(entry.number);
-    if weight == Weight(0) && !entry.watched && !owner.is_ending && locker.admit(shard) {
-        return Some((work, Weight::POSTS));
+    let is_quiet = !weight.is_timed() && !entry.watched && !owner.is_ending && entry.label.text().is_some();
+    Some(if is_quiet {
+        Account::Quiet(Silence { locker, notice: shard.notice })
+    } else {
+        Account::Full(weight)
+    })
+}
+
+impl Silence {
+    /// The plain cleanup has ended well. False: it needs [`Registry::finish_plain`].
+    #[inline]
+    pub(crate) fn leave(self, id: ResourceId) -> bool {
+        match self.locker.enter() {
+            Some(mut shard) => {
+                shard.settle();
+                shard.leave(id.key(), self.notice)
+            }
+            None => self.leave_shared(id),
+        }
     }
-    Some((work, weight))
+}
+
+impl Silence {
+    #[cold]
+    fn leave_shared(self, id: ResourceId) -> bool {
+        self.locker.lock().leave(id.key(), self.notice)
+    }
 }
 
 impl Weight {
-    /// For none, and the end may be posted.
-    const POSTS: Weight = Weight(u64::MAX);
+    pub(crate) const NONE: Weight = Weight(0);
 
     #[inline]
-    pub(crate) fn posts(self) -> bool {
-        self == Weight::POSTS
-    }
-
     pub(crate) fn is_timed(self) -> bool {
-        self.0 > 0 && !self.posts()
+        self.0 > 0
     }
 }
 

@@ -9,7 +9,6 @@ use crate::id::{Label, ResourceId};
 use crate::registry::Registry;
 use crate::registry::claim::Weight;
 use crate::registry::entry::{Kept, Phase};
-use crate::registry::locker::Locker;
 use crate::registry::tree::Node;
 #[cfg(feature = "tokio")]
 use crate::sync::Lock;
@@ -49,18 +48,6 @@ pub(crate) struct Ended {
     pub(super) weight: Weight,
 }
 
-/// Where the end of a plain cleanup can be posted.
-#[derive(Clone, Copy)]
-pub(crate) struct Door<'r>(pub(super) &'r Locker);
-
-impl Door<'_> {
-    /// The common end of such a one, without the lock. False: it has to be ended with [`Registry::finish_plain`].
-    #[inline]
-    pub(crate) fn post(self, id: ResourceId) -> bool {
-        !anyone_listens() && self.0.post(id)
-    }
-}
-
 /// What an end entails for others.
 #[derive(Default)]
 pub(super) struct After {
@@ -73,14 +60,9 @@ pub(super) struct After {
 }
 
 impl Registry {
-    /// The same under the lock. False: something about it needs [`Registry::finish`].
-    pub(crate) fn finish_plain(&self, job: &mut Ended, elapsed: Duration) -> bool {
-        let locker = self.shard(job.id);
-        let mut shard = locker.lock();
-        if job.weight.posts() {
-            locker.dismiss(&mut shard);
-            job.weight = Weight(0);
-        }
+    /// A plain cleanup has ended well. False: something about it needs [`Registry::finish`].
+    pub(crate) fn finish_plain(&self, job: &Ended, elapsed: Duration) -> bool {
+        let mut shard = self.shard(job.id).lock();
         let Some(label) = shard.end_plain(job.id.key(), job.weight.0, elapsed) else { return false };
         drop(shard);
         drop(label);
@@ -131,15 +113,9 @@ impl Registry {
         elapsed: Duration,
     ) -> (Finished, After) {
         let (mut finished, mut after) = (Finished::default(), After::default());
-        let locker = self.shard(job.id);
-        let mut lock = locker.lock();
+        let mut lock = self.shard(job.id).lock();
         let shard = &mut *lock;
-        let weight = if job.weight.posts() {
-            locker.dismiss(shard);
-            0
-        } else {
-            job.weight.0
-        };
+        let weight = job.weight.0;
         let Some(entry) = shard.entries.get_mut(job.id.key()) else { return (finished, after) };
         if entry.phase != Phase::Cleaning {
             return (finished, after);

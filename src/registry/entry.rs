@@ -10,7 +10,7 @@ use crate::clock::Coarse;
 use crate::error::CleanupError;
 use crate::id::{Label, Stamp};
 use crate::registry::shard::NO_LINK;
-use crate::resource::{Category, Metadata, Priority, ResourceState};
+use crate::resource::{Category, Known, Metadata, Priority, ResourceState};
 
 /// A value whose guard is gone, kept until its cleanup has ended.
 pub(crate) type Kept = Box<dyn Send>;
@@ -55,13 +55,21 @@ impl From<Phase> for ResourceState {
 }
 
 /// What a registration asks for.
-pub(crate) struct Draft<C = Category> {
+pub(crate) struct Draft {
     pub(crate) label: Label,
-    pub(crate) category: C,
+    pub(crate) category: Category,
     pub(crate) priority: Priority,
     pub(crate) created_at: &'static Location<'static>,
     pub(crate) work: Work,
     pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// What a registration asks for that asks for no more than most. It is passed by reference: see [`Work::put`].
+pub(crate) struct Plain {
+    pub(crate) text: &'static str,
+    pub(crate) category: Known,
+    pub(crate) priority: Priority,
+    pub(crate) created_at: &'static Location<'static>,
 }
 
 /// One resource. A thousand of them, with slots, cleanups and guards, have to fit into 256 KiB.
@@ -161,14 +169,14 @@ impl Default for Entry {
 impl Entry {
     /// Fills an empty slot in place, field by field: a whole entry would be moved about on the way.
     #[inline(always)]
-    pub(crate) fn fill<C: Into<Category>>(&mut self, draft: Draft<C>, new: Newcomer) {
+    pub(crate) fn fill(&mut self, draft: Draft, new: Newcomer) {
         self.label = draft.label;
-        self.category = draft.category.into();
+        self.category = draft.category;
         self.created_at = draft.created_at;
         self.created = new.created;
         self.turn = new.turn;
-        // A slot that is free holds neither, so there is nothing to drop: the compiler cannot know.
-        std::mem::forget(self.work.replace(draft.work));
+        self.work = Some(draft.work);
+        // A slot that is free holds none.
         if draft.extra.is_some() {
             self.extra = draft.extra;
         }
@@ -178,6 +186,24 @@ impl Entry {
         self.guarded = true;
         self.linked = new.linked;
         self.watched = false;
+        self.roams = false;
+    }
+
+    /// The same in the place of one that was plain and has ended, for one that is plain as well: what neither has stays
+    /// as it is.
+    #[inline(always)]
+    pub(crate) fn refill(&mut self, plain: &Plain, work: &mut Option<Work>, new: Newcomer) {
+        // The label before had no memory either: the compiler cannot know.
+        std::mem::forget(std::mem::replace(&mut self.label, Label::from(plain.text)));
+        self.category = plain.category.into();
+        self.created_at = plain.created_at;
+        self.created = new.created;
+        self.turn = new.turn;
+        Work::put(work, &mut self.work);
+        self.era = new.era;
+        self.priority = plain.priority;
+        self.phase = new.phase;
+        self.guarded = true;
         self.roams = false;
     }
 
@@ -209,6 +235,6 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn an_entry_stays_small() {
-        assert!(size_of::<Entry>() <= 136, "{} bytes", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 152, "{} bytes", size_of::<Entry>());
     }
 }

@@ -1,176 +1,104 @@
-//! A shard behind its lock, with a slot in the door: the end of a plain cleanup is posted there, and whoever takes the
-//! lock next completes it first. Most drops take the lock once by that, not twice.
+//! A shard behind its lock, and the one thing that is done late: the last plain cleanup that ended there is completed by
+//! whoever takes the lock next. Most often that is the next registration, which takes the ended entry's place as it is.
 //!
-//! Invariants:
-//! 1. Nobody who has the lock sees an entry whose end was posted before as one that is still being cleaned.
-//! 2. An end is posted only where nothing follows from it. Who wants something to follow from the end of a cleanup
-//!    that runs (to be told, to take a manager down) closes the slot under the lock: then that cleanup ends under the
-//!    lock too. The slot is open again when the last cleanup that might have posted its end has ended.
-//! 3. What is posted is taken out under the lock alone.
+//! Invariant: nobody who has the lock by [`Locker::lock`] sees an entry whose cleanup has ended as one that is still
+//! being cleaned.
 
-use std::sync::MutexGuard;
-use std::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use std::ops::{Deref, DerefMut};
 
-use crate::id::ResourceId;
+use crate::registry::biased::{Biased, Held, Own};
 use crate::registry::shard::Shard;
-use crate::sync::Lock;
 
 #[repr(align(128))] // two cache lines, which processors fetch in pairs: neighbours do not disturb each other
-pub(super) struct Locker {
-    shard: Lock<Shard>,
-    /// The entry whose cleanup has ended, or one of the two below.
-    posted: AtomicU64,
-    /// How many threads wait for the lock.
-    waiting: AtomicU32,
-}
+pub(super) struct Locker(Biased<Shard>);
 
 /// How often who gives way looks whether somebody still waits: some tens of microseconds, in which a thread that sleeps
 /// on a lock is woken. Yielding the core instead would take milliseconds where threads are many, for each part of a scan.
 const LOOKS: u32 = 1_000;
 
-/// Nothing is posted; no id is zero.
-const OPEN: u64 = ResourceId::NONE.0;
-/// Nothing can be; no id has these bits, for generations end before their last number.
-const CLOSED: u64 = u64::MAX;
-
 impl Locker {
     pub(super) fn new(shard: Shard) -> Locker {
-        Locker { shard: Lock::new(shard), posted: AtomicU64::new(OPEN), waiting: AtomicU32::new(0) }
+        Locker(Biased::new(shard))
     }
 
     #[inline]
-    pub(super) fn lock(&self) -> MutexGuard<'_, Shard> {
-        let mut shard = self.enter();
-        self.settle(&mut shard);
-        shard
+    pub(super) fn lock(&self) -> Settled<'_> {
+        Settled::new(self.0.lock())
     }
 
-    #[inline]
-    fn enter(&self) -> MutexGuard<'_, Shard> {
-        match self.shard.try_lock() {
-            Some(shard) => shard,
-            None => self.wait(),
-        }
+    /// The lock, unless somebody has it.
+    pub(super) fn try_lock(&self) -> Option<Settled<'_>> {
+        self.0.try_lock().map(Settled::new)
     }
 
-    #[cold]
-    fn wait(&self) -> MutexGuard<'_, Shard> {
-        self.waiting.fetch_add(1, Relaxed);
-        let shard = self.shard.lock();
-        self.waiting.fetch_sub(1, Relaxed);
-        shard
+    /// The owner's way alone, for what is done all the time: straight code. With the last end still to be completed, by
+    /// [`Shard::settle`] or [`Shard::renew`].
+    #[inline(always)]
+    pub(super) fn enter(&self) -> Option<Own<'_, Shard>> {
+        self.0.enter()
+    }
+
+    /// For a thread that registers here: makes its way in a short one, unless another thread has that already.
+    pub(super) fn own(&'static self) -> bool {
+        self.0.own()
+    }
+
+    pub(super) fn disown(&'static self) {
+        self.0.disown();
     }
 
     /// For who takes the lock again and again, and has just let go of it: lets those go first who wait, for a moment.
     /// The lock is not fair, and would be taken again before anybody has woken up.
     pub(super) fn give_way(&self) {
         for _ in 0..LOOKS {
-            if self.waiting.load(Relaxed) == 0 {
+            if !self.0.is_wanted() {
                 return;
             }
             std::hint::spin_loop();
         }
     }
+}
 
-    /// The lock, unless somebody has it.
-    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Shard>> {
-        let mut shard = self.shard.try_lock()?;
-        self.settle(&mut shard);
-        Some(shard)
-    }
+/// A shard in which nothing is left to complete.
+pub(super) struct Settled<'a>(Held<'a, Shard>);
 
-    /// The lock, for who wants something to follow from the end of a cleanup that may be running.
-    pub(super) fn lock_closed(&self) -> MutexGuard<'_, Shard> {
-        let mut shard = self.lock();
-        // One is posted at this very moment: completed, and tried again.
-        while shard.postable > 0
-            && let Err(posted) = self.posted.compare_exchange(OPEN, CLOSED, Acquire, Acquire)
-            && posted != CLOSED
-        {
-            self.complete(&mut shard, ResourceId(posted));
-        }
-        shard
-    }
-
-    /// The lock, with what was posted still to be completed by [`Locker::settle`] or [`Locker::renewed`].
+impl<'a> Settled<'a> {
     #[inline]
-    pub(super) fn lock_with_post(&self) -> (MutexGuard<'_, Shard>, Option<ResourceId>) {
-        let shard = self.enter();
-        (shard, self.posted())
+    pub(super) fn new(mut shard: Held<'a, Shard>) -> Settled<'a> {
+        shard.settle();
+        Settled(shard)
     }
+}
 
+impl Deref for Settled<'_> {
+    type Target = Shard;
     #[inline]
-    fn posted(&self) -> Option<ResourceId> {
-        // Acquire: what the cleanup did happens before its end is seen.
-        let posted = self.posted.load(Acquire);
-        (posted != OPEN && posted != CLOSED).then_some(ResourceId(posted))
+    fn deref(&self) -> &Shard {
+        &self.0
     }
+}
 
-    /// Does what is left of an end that was posted, if one was.
+impl DerefMut for Settled<'_> {
     #[inline]
-    pub(super) fn settle(&self, shard: &mut Shard) {
-        if let Some(posted) = self.posted() {
-            self.complete(shard, posted);
-        }
-    }
-
-    #[inline(never)]
-    fn complete(&self, shard: &mut Shard, posted: ResourceId) {
-        shard.end_posted(posted.key());
-        self.renewed(shard);
-    }
-
-    /// The posted entry's place has been given to another.
-    #[inline]
-    pub(super) fn renewed(&self, shard: &mut Shard) {
-        shard.postable -= 1;
-        self.posted.store(OPEN, Relaxed);
-    }
-
-    /// Whether a cleanup that is claimed now may post its end. Counts it, if so.
-    #[inline]
-    pub(super) fn admit(&self, shard: &mut Shard) -> bool {
-        // A branch, not a sum with `u32::from(open)`: rustc 1.95 drops that sum (rust-lang/rust#158206).
-        if self.posted.load(Relaxed) == CLOSED {
-            return false;
-        }
-        shard.postable += 1;
-        true
-    }
-
-    /// One that might have posted its end has ended under the lock.
-    #[inline]
-    pub(super) fn dismiss(&self, shard: &mut Shard) {
-        shard.postable -= 1;
-        if shard.postable == 0 {
-            // Closed, or open: with nobody left nothing can be posted.
-            self.posted.store(OPEN, Relaxed);
-        }
-    }
-
-    /// Without the lock. False: the slot is closed, or full.
-    #[inline]
-    pub(super) fn post(&self, id: ResourceId) -> bool {
-        self.posted.compare_exchange(OPEN, id.0, Release, Relaxed).is_ok()
+    fn deref_mut(&mut self) -> &mut Shard {
+        &mut self.0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::panic::Location;
+    use std::sync::atomic::Ordering::Relaxed;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use crate::cleanup::{Work, work};
+    use crate::cleanup::work;
     use crate::config::ManagerConfig;
     use crate::id::{Label, ResourceId};
-    use crate::registry::end::Door;
-    use crate::registry::entry::{Draft, Phase};
+    use crate::registry::claim::Silence;
+    use crate::registry::entry::{Draft, Phase, Plain};
     use crate::registry::tree::{Node, Seed};
-    use crate::registry::{Ended, Weight, registry};
+    use crate::registry::{Account, Ended, Registry, Weight, registry};
     use crate::resource::{Category, Priority};
 
     fn node(parent: Option<Arc<Node>>) -> Arc<Node> {
@@ -190,39 +118,31 @@ mod tests {
         registry().insert(node, draft, Phase::Live, false)
     }
 
-    fn claim(id: ResourceId) -> (Work, Weight, Door<'static>) {
-        registry().begin_plain(id).expect("it is plain and live")
-    }
-
-    /// A claim whose end may be posted: the first thousand or so are timed, and later ones now and then.
-    fn claim_unheard(node: &Arc<Node>) -> (ResourceId, Weight, Door<'static>) {
+    /// A claim of whose end nobody is to be told: the first thousand or so are timed, and later ones now and then.
+    fn claim_unheard(node: &Arc<Node>) -> (ResourceId, Silence) {
         loop {
-            let id = enter(node);
-            let (_, weight, door) = claim(id);
-            if weight.posts() {
-                return (id, weight, door);
+            let (id, mut work) = (enter(node), None);
+            match Registry::begin_plain(id, &mut work).expect("it is plain and live") {
+                Account::Quiet(silence) => return (id, silence),
+                Account::Full(weight) => {
+                    assert!(registry().finish_plain(&Ended::plain(id, weight), Duration::ZERO));
+                }
             }
-            assert!(registry().finish_plain(&mut Ended::plain(id, weight), Duration::ZERO));
         }
     }
 
-    /// One whose end is posted. Another test's thread may use the same shard: then it is tried again.
-    fn post_one(node: &Arc<Node>) -> ResourceId {
-        for _ in 0..1_000 {
-            let (id, weight, door) = claim_unheard(node);
-            assert!(registry().is_live(id));
-            if door.post(id) {
-                return id;
-            }
-            assert!(registry().finish_plain(&mut Ended::plain(id, weight), Duration::ZERO));
-        }
-        panic!("nothing can be posted any more");
+    fn end(id: ResourceId) {
+        let ended = Ended::plain(id, Weight::NONE);
+        assert!(!registry().finish_plain(&ended, Duration::ZERO));
+        registry().finish(&ended, Ok(()), Duration::ZERO, None);
     }
 
     #[test]
-    fn a_cleanup_counts_as_live_until_its_end_is_posted_and_no_longer() {
+    fn a_cleanup_counts_as_live_until_it_has_ended_and_no_longer() {
         let node = node(None);
-        let id = post_one(&node);
+        let (id, silence) = claim_unheard(&node);
+        assert!(registry().is_live(id));
+        assert!(silence.leave(id));
         assert_eq!(registry().live_count(&node), 0);
         assert!(!registry().is_live(id));
         let stats = registry().stats(&node);
@@ -232,44 +152,51 @@ mod tests {
     #[test]
     fn a_place_that_is_taken_over_has_a_new_id_and_both_are_counted() {
         let node = node(None);
-        let old = post_one(&node);
-        let new = enter(&node);
-        assert!(new != old && registry().is_live(new) && !registry().is_live(old));
-        let stats = registry().stats(&node);
-        assert_eq!((stats.live, stats.registered), (1, stats.cleaned + 1));
+        // Only the owner of a shard takes places over, and only where nobody has been there for a while.
+        for _ in 0..10_000 {
+            let (old, silence) = claim_unheard(&node);
+            assert!(silence.leave(old));
+            let plain = Plain {
+                text: "r",
+                category: Category::Event.known().expect("it is one of castoff's own"),
+                priority: Priority::Medium,
+                created_at: Location::caller(),
+            };
+            if let Some(new) = registry().renew(&node, &plain, &mut Some(work(|| ()))) {
+                assert!(new != old && registry().is_live(new) && !registry().is_live(old));
+                let stats = registry().stats(&node);
+                assert_eq!((stats.live, stats.registered), (1, stats.cleaned + 1));
+                return;
+            }
+        }
+        assert!(!crate::registry::fence::is_there(), "no place was ever taken over");
     }
 
     #[test]
-    fn an_end_that_somebody_waits_for_is_not_posted_but_told() {
+    fn an_end_that_somebody_waits_for_is_told() {
         let node = node(None);
-        let (id, weight, door) = claim_unheard(&node);
+        let (id, silence) = claim_unheard(&node);
         let told = Arc::new(Mutex::new(Vec::new()));
         let hears = told.clone();
         let _observing = registry().observe(Arc::new(move |id, ending| {
             hears.lock().expect("nobody panics here").push((id, ending.phase));
         }));
         registry().watch(id);
-        assert!(!door.post(id));
-        let mut ended = Ended::plain(id, weight);
-        assert!(!registry().finish_plain(&mut ended, Duration::ZERO));
-        registry().finish(&ended, Ok(()), Duration::ZERO, None);
+        assert!(!silence.leave(id));
+        end(id);
         assert!(told.lock().expect("nobody panics here").contains(&(id, Phase::Cleaned)));
-        // And open again.
-        post_one(&node);
     }
 
     #[test]
     fn a_manager_whose_last_cleanup_runs_while_it_ends_leaves_its_parent_with_it() {
         let parent = node(None);
         let child = node(Some(parent.clone()));
-        let (id, weight, door) = claim_unheard(&child);
-        child.abandoned.store(true, super::Relaxed);
+        let (id, silence) = claim_unheard(&child);
+        child.abandoned.store(true, Relaxed);
         registry().retire(&child);
         assert_eq!(parent.children.lock().len(), 1);
-        assert!(!door.post(id));
-        let mut ended = Ended::plain(id, weight);
-        assert!(!registry().finish_plain(&mut ended, Duration::ZERO));
-        registry().finish(&ended, Ok(()), Duration::ZERO, None);
+        assert!(!silence.leave(id));
+        end(id);
         assert_eq!(parent.children.lock().len(), 0);
         let stats = registry().stats(&parent);
         assert_eq!(stats.registered, stats.cleaned);

@@ -2,15 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::clock::Coarse;
 use crate::fork;
 use crate::id::{Label, ResourceId, Stamp};
 use crate::registry::entry::{Entry, Phase};
-use crate::registry::locker::Locker;
 use crate::registry::pile::{PART, Pile};
 use crate::registry::shard::{NO_LINK, Shard, Stall, Thread};
 use crate::registry::slab::Key;
@@ -44,7 +43,8 @@ impl Registry {
     }
 
     fn scan_in_parts(&self, node: &Node, at_once: usize, mut visit: impl FnMut(Seen<'_>)) {
-        self.each(node, at_once, Locker::lock, |number, key, entry, threads| {
+        let nothing = |_: &mut Shard| ();
+        self.each(node, at_once, nothing, |number, key, entry, threads| {
             let thread = threads.get(entry.thread);
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread });
         });
@@ -52,7 +52,7 @@ impl Registry {
 
     /// As [`scan`](Self::scan), and from now on somebody waits for their ends.
     pub(crate) fn scan_and_watch(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
-        self.each(node, AT_ONCE, Locker::lock_closed, |number, key, entry, _| {
+        self.each(node, AT_ONCE, Shard::give_notice, |number, key, entry, _| {
             entry.watched = true;
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread: None });
         });
@@ -62,18 +62,19 @@ impl Registry {
         &self,
         node: &Node,
         at_once: usize,
-        lock: fn(&Locker) -> MutexGuard<'_, Shard>,
+        before: impl Fn(&mut Shard),
         mut visit: impl FnMut(u32, Key, &mut Entry, &Stall<Thread>),
     ) {
         for (number, lane) in node.lanes.iter().enumerate() {
             let (first, mut mark) = (lane.load(Relaxed), None);
             while let Some(member) = first.checked_sub(1) {
-                let mut shard = lock(&self.shards[number]);
+                let mut shard = self.shards[number].lock();
                 // A member that has left had nothing live, and what came back since is new.
                 if lane.load(Relaxed) != first {
                     shard.take_mark(NO_LINK, &mut mark);
                     break;
                 }
+                before(&mut shard);
                 let over = shard.walk(member, &mut mark, at_once, |key, entry, threads| {
                     visit(number as u32, key, entry, threads);
                 });

@@ -11,10 +11,12 @@
 //! 4. Registration and drop of an unlinked resource take one shard's lock and no other.
 
 mod admit;
+mod biased;
 mod claim;
 mod end;
 pub(crate) mod entry;
 pub(crate) mod evidence;
+mod fence;
 mod insert;
 mod locker;
 mod look;
@@ -28,13 +30,14 @@ mod tally;
 pub(crate) mod tree;
 mod turns;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use once_cell::sync::OnceCell;
 
 pub(crate) use admit::{Applicant, Need, Refused};
-pub(crate) use claim::{Begun, Claim, Job, Weight};
+pub(crate) use claim::{Account, Begun, Claim, Job, Weight};
 pub(crate) use end::{Ended, Ending, Finished, Told};
 pub(crate) use look::Seen;
 
@@ -79,11 +82,13 @@ pub(crate) fn registry() -> &'static Registry {
 }
 
 thread_local! {
-    static LANE: Stay = Stay(Lane::new());
+    /// The calling thread's lane, from its first registration on. Without a destructor, so that it costs nothing to ask.
+    static LANE: Cell<Option<Lane>> = const { Cell::new(None) };
+    static STAY: Stay = const { Stay };
 }
 
 /// Takes the lane's thread from its shard when the thread ends.
-struct Stay(Lane);
+struct Stay;
 
 /// A thread's place in the registry: where it registers, until it ends.
 #[derive(Clone, Copy)]
@@ -94,10 +99,31 @@ struct Lane {
 }
 
 impl Lane {
+    /// The calling thread's.
+    #[inline]
+    fn current() -> Lane {
+        LANE.get().unwrap_or_else(Lane::begin)
+    }
+
+    /// A thread that is ending has none any more: then the first shard, as nobody.
+    #[cold]
+    fn begin() -> Lane {
+        if STAY.try_with(|_| ()).is_err() {
+            return Lane { locker: &registry().shards[0], shard: 0, thread: NO_LINK };
+        }
+        let lane = Lane::new();
+        LANE.set(Some(lane));
+        lane
+    }
+
     fn new() -> Lane {
         let registry = registry();
         let number = registry.lanes.fetch_add(1, Relaxed);
-        let shard = number % registry.shards.len() as u32;
+        let shards = registry.shards.len() as u32;
+        let mut turns = (0..shards).map(|turn| (number + turn) % shards);
+        let own = turns.find(|shard| registry.shards[*shard as usize].own());
+        // Where each has its thread already this one is a guest.
+        let shard = own.unwrap_or(number % shards);
         let label = match std::thread::current().name() {
             Some(name) => Label::from(String::from(name)),
             None => Label::from(format!("thread {number}")),
@@ -106,22 +132,14 @@ impl Lane {
         let thread = locker.lock().begin_thread(label);
         Lane { locker, shard, thread }
     }
-
-    /// The calling thread's. A thread that is ending has none any more: then the first shard, as nobody.
-    #[inline]
-    fn current() -> Lane {
-        LANE.try_with(|lane| lane.0).unwrap_or_else(|_| Lane::nobody())
-    }
-
-    #[cold]
-    fn nobody() -> Lane {
-        Lane { locker: &registry().shards[0], shard: 0, thread: NO_LINK }
-    }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        self.0.locker.lock().end_thread(self.0.thread);
+        if let Some(Lane { locker, thread, .. }) = LANE.take() {
+            locker.lock().end_thread(thread);
+            locker.disown();
+        }
     }
 }
 
@@ -157,6 +175,15 @@ impl Registry {
         &self.shards[id.shard()]
     }
 
+    /// The same without a look at the registry, where it is the calling thread's own.
+    #[inline]
+    fn near(id: ResourceId) -> &'static Locker {
+        match LANE.get() {
+            Some(lane) if lane.shard == id.shard() as u32 => lane.locker,
+            _ => registry().shard(id),
+        }
+    }
+
     /// Runs `look` on an entry that has not been forgotten, under its shard's lock.
     fn with<R>(&self, id: ResourceId, look: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         self.shard(id).lock().entries.get_mut(id.key()).map(look)
@@ -164,7 +191,8 @@ impl Registry {
 
     /// The same, for who waits for the entry's end from now on.
     fn with_awaited<R>(&self, id: ResourceId, look: impl FnOnce(&mut Entry) -> R) -> Option<R> {
-        let mut shard = self.shard(id).lock_closed();
+        let mut shard = self.shard(id).lock();
+        shard.give_notice();
         let entry = shard.entries.get_mut(id.key())?;
         entry.watched = true;
         Some(look(entry))
@@ -206,10 +234,11 @@ impl Registry {
             return false;
         }
         for (shard, lane) in self.shards.iter().zip(&node.lanes) {
-            let mut data = shard.lock_closed();
+            let mut data = shard.lock();
             let Some(member) = lane.load(Relaxed).checked_sub(1) else { continue };
             if let Some(member) = data.members.get_mut(member).filter(|member| member.live > 0) {
                 member.is_ending = true;
+                data.give_notice();
                 return false;
             }
             lane.store(0, Relaxed);

@@ -44,9 +44,14 @@ pub(crate) struct Shard {
     pub(crate) members: Stall<Member>,
     pub(crate) threads: Stall<Thread>,
     pub(crate) number: u64,
-    /// Cleanups that run now and may post their ends. See `locker`.
-    pub(super) postable: u32,
+    /// The plain entry whose cleanup has ended last, if its end is still to be completed.
+    left: Key,
+    pub(super) notice: Notice,
 }
+
+/// Changes whenever somebody in a shard wants to be told of ends that nobody was to be told of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Notice(u64);
 
 impl Shard {
     pub(crate) fn new(pages: u32) -> Shard {
@@ -55,7 +60,8 @@ impl Shard {
             members: Stall::new(),
             threads: Stall::new(),
             number: 0,
-            postable: 0,
+            left: Key::NONE,
+            notice: Notice(0),
         }
     }
 
@@ -104,17 +110,15 @@ impl Shard {
         Some((key, entry))
     }
 
-    /// The same in the place of an entry whose end was posted, if that is the newest of this member and of the same
-    /// thread: no list and no count of live ones changes then.
+    /// The same in the place of the one that has ended last, if that is the newest of this member and of the same
+    /// thread: no list and no count of live ones changes then. What is left of that one is a label without memory.
     #[inline(always)]
-    pub(crate) fn renew(&mut self, posted: Key, member: u32, thread: u32) -> Option<(Key, &mut Entry)> {
+    pub(crate) fn renew(&mut self, member: u32, thread: u32) -> Option<(Key, &mut Entry)> {
         let owner = self.members.get_mut(member)?;
-        let (key, entry) = self.entries.renew(posted, |entry| {
-            entry.phase == Phase::Cleaning
-                && entry.member == member
-                && entry.thread == thread
-                && entry.newer == NO_LINK
+        let (key, entry) = self.entries.renew(self.left, |entry| {
+            entry.member == member && entry.thread == thread && entry.newer == NO_LINK
         })?;
+        self.left = Key::NONE;
         owner.totals.registered += 1;
         owner.totals.cleaned += 1;
         self.number += 1;
@@ -151,13 +155,48 @@ impl Shard {
         if weight > 0 {
             owner.node.latencies.lock().record(elapsed, weight);
         }
-        self.end_posted(key)
+        self.end_cleaned(key)
     }
 
-    /// The end of one that was posted: nothing follows from it.
-    pub(super) fn end_posted(&mut self, key: Key) -> Option<Label> {
+    /// The end of a plain entry that nobody was to be told of when it was claimed, with this notice. Not all of it at
+    /// once: what is left to do can mostly be spared, see [`renew`](Self::renew). False, and nothing is done, where
+    /// somebody may want to be told since.
+    #[inline]
+    pub(super) fn leave(&mut self, key: Key, notice: Notice) -> bool {
+        let is_quiet = notice == self.notice;
+        if is_quiet {
+            self.left = key;
+        }
+        is_quiet
+    }
+
+    /// Somebody wants to be told of ends here.
+    pub(super) fn give_notice(&mut self) {
+        self.notice.0 += 1;
+    }
+
+    /// Completes the end that was left, if one was.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        if self.left != Key::NONE {
+            self.complete();
+        }
+    }
+
+    #[inline(never)]
+    fn complete(&mut self) {
+        let left = std::mem::replace(&mut self.left, Key::NONE);
+        self.end_cleaned(left);
+    }
+
+    /// The end of one from which nothing follows.
+    fn end_cleaned(&mut self, key: Key) -> Option<Label> {
         let entry = self.entries.get_mut(key)?;
         let owner = self.members.get_mut(entry.member)?;
+        debug_assert!(
+            entry.extra.is_none() && entry.work.is_none(),
+            "a plain one holds nothing when it has ended"
+        );
         entry.phase = Phase::Cleaned;
         let (newer, older, thread) = (entry.newer, entry.older, entry.thread);
         let label = std::mem::replace(&mut entry.label, Label::from(""));

@@ -32,6 +32,11 @@ pub(crate) struct Key {
     pub(crate) generation: u32,
 }
 
+impl Key {
+    /// Names nothing: generations begin at one.
+    pub(crate) const NONE: Key = Key { index: 0, generation: 0 };
+}
+
 #[derive(Debug)]
 struct Slot<T> {
     generation: u32,
@@ -134,11 +139,12 @@ impl<T: Default> Slab<T> {
     pub(crate) fn renew(&mut self, key: Key, agrees: impl FnOnce(&T) -> bool) -> Option<(Key, &mut T)> {
         let (page, at) = page_of(key.index);
         let slot = self.pages.get_mut(page)?.slots.get_mut(at)?;
-        if slot.generation != key.generation || slot.generation >= LAST || !agrees(&slot.value) {
+        if slot.generation != key.generation || key.generation >= LAST || !agrees(&slot.value) {
             return None;
         }
-        slot.generation += 1;
-        Some((Key { generation: slot.generation, ..key }, &mut slot.value))
+        let key = Key { generation: key.generation + 1, ..key };
+        slot.generation = key.generation;
+        Some((key, &mut slot.value))
     }
 
     /// Every entry of one page. `None` behind the last page.

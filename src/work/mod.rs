@@ -18,7 +18,7 @@ use crate::events::{ResourceEvent, anyone_listens};
 use crate::id::{Label, ResourceId};
 use crate::registry::entry::{Draft, Kept};
 use crate::registry::tree::Node;
-use crate::registry::{Ended, Finished, Job, Weight, registry};
+use crate::registry::{Account, Ended, Finished, Job, Registry, Weight, registry};
 use crate::runtime::{Inside, helper};
 #[cfg(feature = "tokio")]
 use crate::runtime::{board, drive_here, is_async_context};
@@ -34,6 +34,13 @@ pub(crate) fn perform(id: ResourceId, work: Work, context: &CleanupContext) -> R
 fn begin(id: ResourceId, work: Work, context: &CleanupContext) -> Result<Course, String> {
     let _inside = Inside::enter(id);
     caught(|| work.begin(context))
+}
+
+/// The same for one that lies where a claim has put it.
+#[inline(always)]
+fn begin_at(id: ResourceId, work: &mut Option<Work>, context: &CleanupContext) -> Result<Course, String> {
+    let _inside = Inside::enter(id);
+    caught(|| Work::begin_at(work, context).unwrap_or(Course::Done(Ok(()))))
 }
 
 #[inline(never)]
@@ -77,32 +84,38 @@ fn end_dropped(job: Job, kept: &mut Option<Kept>, reason: CleanupReason) -> Vec<
 /// Claims and runs the cleanup of what has nothing of its own but that. False: it has more, and nothing is done.
 #[inline(never)]
 pub(crate) fn run_plain(id: ResourceId, reason: CleanupReason) -> bool {
-    let Some((work, weight, door)) = registry().begin_plain(id) else { return false };
-    if !weight.posts() || anyone_listens() {
-        run_heard(id, work, weight, reason);
-        return true;
-    }
+    let mut work = None;
+    let Some(account) = Registry::begin_plain(id, &mut work) else { return false };
+    let silence = match account {
+        Account::Quiet(silence) if !anyone_listens() => silence,
+        Account::Quiet(_) => return run_heard(id, &mut work, Weight::NONE, reason),
+        Account::Full(weight) => return run_heard(id, &mut work, weight, reason),
+    };
     let context = CleanupContext { reason, deadline: None };
-    let begun = begin(id, work, &context);
-    if matches!(begun, Ok(Course::Done(Ok(())))) && door.post(id) {
+    let begun = begin_at(id, &mut work, &context);
+    if matches!(begun, Ok(Course::Done(Ok(())))) && !anyone_listens() && silence.leave(id) {
         std::mem::forget(begun); // empty, as was just seen
     } else {
-        finish_plain(Ended::plain(id, weight), result_of(begun, &context), Duration::ZERO);
+        finish_plain(Ended::plain(id, Weight::NONE), result_of(begun, &context), Duration::ZERO);
     }
     true
 }
 
 /// The same where somebody may hear of the end, or of how long it took.
 #[inline(never)]
-fn run_heard(id: ResourceId, work: Work, weight: Weight, reason: CleanupReason) {
+fn run_heard(id: ResourceId, work: &mut Option<Work>, weight: Weight, reason: CleanupReason) -> bool {
     let start = (weight.is_timed() || anyone_listens()).then(Instant::now);
-    let result = perform(id, work, &CleanupContext { reason, deadline: None });
+    let result = match Work::take(work) {
+        Some(work) => perform(id, work, &CleanupContext { reason, deadline: None }),
+        None => Ok(()),
+    };
     finish_plain(Ended::plain(id, weight), result, start.map_or(Duration::ZERO, |start| start.elapsed()));
+    true
 }
 
 #[inline(never)]
-fn finish_plain(mut ended: Ended, result: Result<(), CleanupErrorKind>, elapsed: Duration) {
-    if result.is_err() || !registry().finish_plain(&mut ended, elapsed) {
+fn finish_plain(ended: Ended, result: Result<(), CleanupErrorKind>, elapsed: Duration) {
+    if result.is_err() || !registry().finish_plain(&ended, elapsed) {
         let finished = registry().finish(&ended, result, elapsed, None);
         finished.keep_unheard();
         run_freed(conclude(ended.id, finished));

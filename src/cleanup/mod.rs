@@ -1,26 +1,17 @@
 //! What ends a resource: [`Cleanup`], what it may return ([`Outcome`]), and what it is told ([`CleanupContext`]).
 
+mod work;
+
 use std::error::Error;
 use std::fmt;
 #[cfg(feature = "tokio")]
 use std::pin::Pin;
 use std::time::Instant;
 
+use self::work::Step;
+pub(crate) use self::work::Work;
+
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
-
-/// One step of a cleanup, ready to run once.
-pub(crate) type Work = Box<dyn Step>;
-
-/// What a step is made of: a closure, or one that makes a future.
-pub(crate) trait Step: Send {
-    /// Does it, or makes the future that does it.
-    fn begin(self: Box<Self>, context: &CleanupContext) -> Course;
-
-    /// Whether beginning makes a future.
-    fn is_async(&self) -> bool {
-        false
-    }
-}
 
 /// How a step goes on once it has begun.
 pub(crate) enum Course {
@@ -33,12 +24,14 @@ pub(crate) enum Course {
 #[cfg(feature = "tokio")]
 pub(crate) type StepFuture = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-impl<F: FnOnce(&CleanupContext) -> Result<(), BoxError> + Send> Step for F {
+impl<F: FnOnce(&CleanupContext) -> Result<(), BoxError> + Send + 'static> Step for SyncStep<F> {
     #[inline]
-    fn begin(self: Box<Self>, context: &CleanupContext) -> Course {
-        Course::Done(self(context))
+    fn begin(self, context: &CleanupContext) -> Course {
+        Course::Done(self.0(context))
     }
 }
+
+struct SyncStep<F>(F);
 
 #[cfg(feature = "tokio")]
 struct AsyncStep<F>(F);
@@ -46,17 +39,15 @@ struct AsyncStep<F>(F);
 #[cfg(feature = "tokio")]
 impl<F, Fut> Step for AsyncStep<F>
 where
-    F: FnOnce() -> Fut + Send,
+    F: FnOnce() -> Fut + Send + 'static,
     Fut: Future + Send + 'static,
     Fut::Output: Outcome,
 {
-    fn begin(self: Box<Self>, _: &CleanupContext) -> Course {
+    const IS_ASYNC: bool = true;
+
+    fn begin(self, _: &CleanupContext) -> Course {
         let future = self.0();
         Course::Future(Box::pin(async move { future.await.into_result() }))
-    }
-
-    fn is_async(&self) -> bool {
-        true
     }
 }
 
@@ -278,7 +269,7 @@ where
     F: FnOnce(&CleanupContext) -> O + Send + 'static,
     O: Outcome,
 {
-    Box::new(move |context: &CleanupContext| f(context).into_result())
+    Work::new(SyncStep(move |context: &CleanupContext| f(context).into_result()))
 }
 
 #[cfg(feature = "tokio")]
@@ -288,7 +279,7 @@ where
     Fut: Future + Send + 'static,
     Fut::Output: Outcome,
 {
-    Box::new(AsyncStep(f))
+    Work::new(AsyncStep(f))
 }
 
 /// What a cleanup is told: why it runs, and until when.

@@ -1,0 +1,418 @@
+//! A lock that its owner takes without a read-modify-write: one thread uses it most of the time, others now and then.
+//!
+//! While nobody else has come, the owner is let in by writing that it is inside. The first other thread revokes that:
+//! from then on all, the owner too, go through a mutex. The owner gets its way back when it has come often enough
+//! without anybody in between, and each revocation makes that a longer wait.
+//!
+//! Invariants:
+//! 1. Only the owner writes `inside`, and only where `revoked` is false after that is it inside by it.
+//! 2. `revoked` becomes true under the mutex, or by the owner, and false under the mutex by the owner alone. Who makes
+//!    it true and is not the owner passes the heavy fence and then waits until the owner is not inside: the owner either
+//!    has seen it, or is seen.
+//! 3. So whoever has the mutex and finds `revoked` true, or is the owner, is alone.
+#![allow(unsafe_code)] // A value that two ways lead to, of which only one is a mutex.
+
+use std::cell::{Cell, UnsafeCell};
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::registry::fence;
+use crate::sync::primitives::{AtomicBool, AtomicU32, AtomicUsize, nap, spin_loop, thread_local};
+use crate::sync::{Lock, MutexGuard};
+
+/// How often an owner has to come alone before it is let in without the mutex again: the first time, and at most.
+const PATIENCE: u32 = if cfg!(castoff_model) { 1 } else { 64 };
+const MOST_PATIENCE: u32 = if cfg!(castoff_model) { 1 } else { 4_096 };
+/// How often who waits for the owner looks before it sleeps in between.
+const LOOKS: u64 = 1_000;
+
+pub(super) struct Biased<T> {
+    /// The owner is in, without the mutex: 1, or 0. A word each, because a core that has just written a byte waits
+    /// before it reads the next one.
+    inside: AtomicUsize,
+    /// The owner needs the mutex.
+    revoked: AtomicUsize,
+    owned: AtomicBool,
+    value: UnsafeCell<T>,
+    terms: Lock<Terms>,
+    /// How many threads wait for the mutex.
+    waiting: AtomicU32,
+}
+
+// SAFETY: the value is reached by one thread at a time (invariant 3), so it need not be `Sync`.
+unsafe impl<T: Send> Sync for Biased<T> {}
+
+/// On what the owner gets its way back.
+struct Terms {
+    /// How often it has come since anybody else has.
+    alone: u32,
+    patience: u32,
+}
+
+thread_local! {
+    /// Where the lock is that the calling thread owns.
+    static OWN: Cell<usize> = const { Cell::new(0) };
+}
+
+impl<T> Biased<T> {
+    pub(super) fn new(value: T) -> Biased<T> {
+        Biased {
+            inside: AtomicUsize::new(0),
+            revoked: AtomicUsize::new(1),
+            owned: AtomicBool::new(false),
+            value: UnsafeCell::new(value),
+            terms: Lock::new(Terms { alone: 0, patience: PATIENCE }),
+            waiting: AtomicU32::new(0),
+        }
+    }
+
+    /// Makes the calling thread the owner, unless there is one or the thread owns another. For ever, or until
+    /// [`disown`](Self::disown): what is `'static` stays where it is.
+    pub(super) fn own(&'static self) -> bool {
+        if OWN.with(Cell::get) != 0 || self.owned.swap(true, Acquire) {
+            return false;
+        }
+        OWN.with(|own| own.set(self.address()));
+        let _terms = self.terms.lock();
+        self.revoked.store(usize::from(!fence::is_there()), Relaxed);
+        true
+    }
+
+    /// The owner gives it up.
+    pub(super) fn disown(&'static self) {
+        if self.is_own() {
+            // Its own word needs no fence: it is not inside, and will not be.
+            let _terms = self.terms.lock();
+            self.revoked.store(1, Relaxed);
+            OWN.with(|own| own.set(0));
+            self.owned.store(false, Release);
+        }
+    }
+
+    #[inline]
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    #[inline]
+    fn is_own(&self) -> bool {
+        OWN.with(Cell::get) == self.address()
+    }
+
+    #[inline]
+    pub(super) fn lock(&self) -> Held<'_, T> {
+        match self.enter() {
+            Some(own) => Held::Own(own),
+            None => Held::Shared(self.lock_shared()),
+        }
+    }
+
+    /// The owner's way: `None` for others, and where it has been revoked.
+    #[inline]
+    pub(super) fn enter(&self) -> Option<Own<'_, T>> {
+        if !self.is_own() {
+            return None;
+        }
+        if self.inside.load(Relaxed) != 0 {
+            entered_twice();
+        }
+        self.inside.store(1, Relaxed);
+        fence::light();
+        if self.revoked.load(Acquire) != 0 {
+            self.inside.store(0, Release);
+            return None;
+        }
+        Some(Own { lock: self, not_send: PhantomData })
+    }
+
+    /// The way of everybody else.
+    #[cold]
+    pub(super) fn lock_shared(&self) -> Shared<'_, T> {
+        let terms = self.terms.try_lock().unwrap_or_else(|| {
+            self.waiting.fetch_add(1, Relaxed);
+            let terms = self.terms.lock();
+            self.waiting.fetch_sub(1, Relaxed);
+            terms
+        });
+        let held = self.admit(terms);
+        let mut looks: u64 = 0;
+        while !self.is_clear() {
+            looks += 1;
+            if looks < LOOKS { spin_loop() } else { nap() }
+        }
+        held
+    }
+
+    /// The lock, unless somebody has it: the calling thread itself, perhaps.
+    pub(super) fn try_lock(&self) -> Option<Held<'_, T>> {
+        if self.is_own() && self.inside.load(Relaxed) != 0 {
+            return None;
+        }
+        if let Some(own) = self.enter() {
+            return Some(Held::Own(own));
+        }
+        let shared = self.admit(self.terms.try_lock()?);
+        self.is_clear().then_some(Held::Shared(shared))
+    }
+
+    /// Whoever has the mutex. The value is not to be touched before [`is_clear`](Self::is_clear).
+    fn admit<'a>(&'a self, mut terms: MutexGuard<'a, Terms>) -> Shared<'a, T> {
+        if self.is_own() {
+            terms.alone += 1;
+            if terms.alone >= terms.patience {
+                terms.alone = 0;
+                self.revoked.store(usize::from(!fence::is_there()), Relaxed);
+            }
+        } else {
+            terms.alone = 0;
+            if self.revoked.load(Relaxed) == 0 {
+                terms.patience = (terms.patience * 2).min(MOST_PATIENCE);
+                self.revoked.store(1, Relaxed);
+                fence::heavy();
+            }
+        }
+        Shared { lock: self, _terms: terms }
+    }
+
+    /// Whether the owner is not inside. Acquire: what it did there is seen then.
+    fn is_clear(&self) -> bool {
+        self.inside.load(Acquire) == 0
+    }
+
+    /// Whether anybody waits for the mutex.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.waiting.load(Relaxed) > 0
+    }
+}
+
+/// There is no way on: the value is in use further up on this stack. With a mutex this would be a deadlock.
+#[cold]
+fn entered_twice() -> ! {
+    eprintln!(
+        "castoff: called by the allocator or a signal handler in the middle of its own work; it can't go on"
+    );
+    std::process::abort()
+}
+
+/// The owner is inside while this lives.
+pub(super) struct Own<'a, T> {
+    lock: &'a Biased<T>,
+    not_send: PhantomData<*const ()>,
+}
+
+/// The mutex is held while this lives.
+pub(super) struct Shared<'a, T> {
+    lock: &'a Biased<T>,
+    _terms: MutexGuard<'a, Terms>,
+}
+
+/// The lock is held while this lives, either way.
+pub(super) enum Held<'a, T> {
+    Own(Own<'a, T>),
+    Shared(Shared<'a, T>),
+}
+
+impl<T> Drop for Own<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.inside.store(0, Release);
+    }
+}
+
+impl<T> Deref for Own<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: who holds the lock is alone (invariant 3), and this borrows the holder.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for Own<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and this borrows the holder mutably.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Deref for Shared<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: as above.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for Shared<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Deref for Held<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        match self {
+            Held::Own(own) => own,
+            Held::Shared(shared) => shared,
+        }
+    }
+}
+
+impl<T> DerefMut for Held<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        match self {
+            Held::Own(own) => own,
+            Held::Shared(shared) => shared,
+        }
+    }
+}
+
+#[cfg(all(test, not(castoff_model)))]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicU64;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// One that the calling thread owns. A thread owns one at most, and each test has a thread of its own.
+    fn owned(value: u64) -> &'static Biased<u64> {
+        let lock: &'static Biased<u64> = Box::leak(Box::new(Biased::new(value)));
+        assert!(lock.own());
+        lock
+    }
+
+    /// Whether the owner, which calls this, is let in without the mutex.
+    fn is_let_in(lock: &Biased<u64>) -> bool {
+        lock.enter().is_some()
+    }
+
+    fn come_often(lock: &Biased<u64>) {
+        (0..=MOST_PATIENCE).for_each(|_| *lock.lock() += 1);
+    }
+
+    #[test]
+    fn one_thread_owns_a_lock_until_it_gives_it_up() {
+        let lock = owned(0);
+        assert!(!thread::spawn(|| lock.own()).join().expect("it only asks"));
+        lock.disown();
+        assert!(!is_let_in(lock));
+        let other = move || {
+            let owns = lock.own();
+            lock.disown();
+            owns
+        };
+        assert!(thread::spawn(other).join().expect("it only asks"));
+    }
+
+    #[test]
+    fn a_thread_owns_one_lock_at_most() {
+        owned(0);
+        let other: &'static Biased<u64> = Box::leak(Box::new(Biased::new(0)));
+        assert!(!other.own());
+    }
+
+    #[test]
+    fn the_owner_has_its_way_until_another_comes_and_again_when_it_has_come_often_enough_alone() {
+        let lock = owned(0);
+        assert_eq!(is_let_in(lock), fence::is_there());
+        thread::spawn(|| *lock.lock() += 1).join().expect("it only counts");
+        assert!(!is_let_in(lock));
+        come_often(lock);
+        assert_eq!(is_let_in(lock), fence::is_there());
+        assert_eq!(*lock.lock(), u64::from(MOST_PATIENCE) + 2);
+    }
+
+    #[test]
+    fn who_tries_while_the_owner_is_inside_is_turned_away_and_so_is_the_owner_itself() {
+        let lock = owned(0);
+        let held = lock.lock();
+        assert!(lock.try_lock().is_none());
+        assert!(thread::spawn(|| lock.try_lock().is_none()).join().expect("it only asks"));
+        drop(held);
+        assert!(lock.try_lock().is_some());
+        assert!(thread::spawn(|| lock.try_lock().is_some()).join().expect("it only asks"));
+    }
+
+    #[test]
+    fn a_panic_while_the_owner_is_inside_lets_go() {
+        let lock = owned(0);
+        let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _held = lock.lock();
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }));
+        assert!(panics.is_err());
+        assert!(lock.try_lock().is_some());
+    }
+
+    #[test]
+    fn owners_that_end_leave_a_lock_as_good_as_new() {
+        let lock: &'static Biased<u64> = Box::leak(Box::new(Biased::new(0)));
+        for _ in 0..100 {
+            let owner = move || {
+                let owns = lock.own();
+                (0..100).for_each(|_| *lock.lock() += 1);
+                lock.disown();
+                owns
+            };
+            assert!(thread::spawn(owner).join().expect("it only counts"));
+        }
+        assert_eq!(*lock.lock(), 10_000);
+    }
+
+    /// Two words that everybody writes one after the other: whoever sees them differ was not alone.
+    #[derive(Default)]
+    struct Twice(AtomicU64, AtomicU64);
+
+    impl Twice {
+        fn step(&mut self, seen: &AtomicU64) {
+            let now = self.0.load(Relaxed);
+            seen.fetch_add(u64::from(self.1.load(Relaxed) != now), Relaxed);
+            self.0.store(now + 1, Relaxed);
+            self.1.store(now + 1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn an_owner_and_others_that_come_at_random_are_never_inside_together() {
+        static DIFFERED: AtomicU64 = AtomicU64::new(0);
+        const OTHERS: u64 = 2;
+        const TURNS: u64 = 3_000;
+        let lock: &'static Biased<Twice> = Box::leak(Box::new(Biased::new(Twice::default())));
+        let start: &'static Barrier = Box::leak(Box::new(Barrier::new(OTHERS as usize + 1)));
+        let others: Vec<_> = (0..OTHERS)
+            .map(|other| {
+                thread::spawn(move || {
+                    start.wait();
+                    for turn in 0..TURNS {
+                        // Long enough apart that the owner gets its way back now and then.
+                        let until = Instant::now() + Duration::from_micros((turn * 7 + other * 13) % 60);
+                        while Instant::now() < until {
+                            std::hint::spin_loop();
+                        }
+                        lock.lock().step(&DIFFERED);
+                    }
+                })
+            })
+            .collect();
+        assert!(lock.own());
+        start.wait();
+        let mut own = 0;
+        while others.iter().any(|other| !other.is_finished()) {
+            lock.lock().step(&DIFFERED);
+            own += 1;
+        }
+        others.into_iter().for_each(|other| other.join().expect("it only counts"));
+        assert_eq!(DIFFERED.load(Relaxed), 0);
+        assert_eq!(lock.lock().0.load(Relaxed), own + OTHERS * TURNS);
+    }
+}
