@@ -46,6 +46,9 @@ pub struct ResourceLeak {
     pub metadata: Metadata,
     /// What needs it.
     pub dependents: Vec<ResourceId>,
+    /// Who said that it is in use, the last few of them, the newest first: see
+    /// [`ResourceGuard::touch`](crate::ResourceGuard::touch).
+    pub touches: Vec<Touches>,
     /// The calls that led to its registration, where [`Backtraces`](crate::Backtraces) says so. Its symbols are looked
     /// up when it is printed.
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -72,6 +75,47 @@ impl fmt::Display for ResourceLeak {
             self.label, self.created_at, self.thread, self.manager
         )?;
         write!(f, " has lived for {:.1?}: {}", self.age, self.why())
+    }
+}
+
+/// Calls of [`ResourceGuard::touch`](crate::ResourceGuard::touch) by one thread, with none by another in between.
+///
+/// The last four such turns are kept, and times by a clock of some milliseconds a step: it is there to tell who used a
+/// thing last, not to profile it.
+///
+/// # Examples
+/// ```
+/// use castoff::{ResourceGuard, ResourceManager};
+///
+/// let manager = ResourceManager::new("sessions");
+/// let guard = manager.guard("session", || ());
+/// for _ in 0..3 {
+///     ResourceGuard::touch(&guard);
+/// }
+/// let leak = manager.detect_leaks().remove(0);
+/// assert_eq!((leak.touches.len(), leak.touches[0].times), (1, 3));
+/// assert_eq!(leak.touches[0].thread, leak.thread);
+/// ```
+#[derive(Clone, PartialEq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Touches {
+    /// The thread.
+    pub thread: Label,
+    /// How often.
+    pub times: u64,
+    /// How long ago the first of them was.
+    pub first: Duration,
+    /// How long ago the last of them was.
+    pub last: Duration,
+}
+
+impl fmt::Display for Touches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.times {
+            1 => write!(f, "once by {}, {:.1?} ago", self.thread, self.last),
+            times => write!(f, "{times} times by {}, the last {:.1?} ago", self.thread, self.last),
+        }
     }
 }
 

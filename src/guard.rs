@@ -268,13 +268,16 @@ impl<T, S: Strategy> ResourceGuard<T, S> {
         ResourceGuard { id, held, strategy: PhantomData }
     }
 
-    /// Says that the resource is in use now, for the rule that finds resources nobody uses.
+    /// Says that the resource is in use now, for the rule that finds resources nobody uses. Which threads said so last is
+    /// [kept](crate::Touches), and told with the leak that it may become.
     ///
     /// # Examples
     /// ```
     /// use castoff::{ResourceGuard, ResourceManager};
-    /// let guard = ResourceManager::new("touch").guard("session", || ());
+    /// let manager = ResourceManager::new("touch");
+    /// let guard = manager.guard("session", || ());
     /// ResourceGuard::touch(&guard);
+    /// assert_eq!(manager.detect_leaks()[0].touches[0].times, 1);
     /// ```
     pub fn touch(guard: &Self) {
         registry().touch(guard.id);

@@ -27,6 +27,7 @@ mod memory;
 mod runtime;
 mod stats;
 mod sync;
+mod touch;
 mod unwind;
 mod usage;
 mod work;
@@ -91,7 +92,7 @@ pub use crate::events::{ResourceEvent, Subscription};
 #[cfg(unix)]
 pub use crate::exit::{DumpError, LeakDump, dump_on};
 pub use crate::exit::{ExitHooks, ExitOptions, ExitReporting, ExitSignal, ShutdownToken, run};
-pub use crate::finding::{LeakReason, ResourceLeak};
+pub use crate::finding::{LeakReason, ResourceLeak, Touches};
 pub use crate::guard::{Always, OnSuccess, OnUnwind, ResourceGuard, Strategy};
 pub use crate::id::{Label, ResourceId};
 pub use crate::leak::footprint::{Footprint, FootprintDelta};

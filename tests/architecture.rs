@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 12] = [
         "resource",
         "serialize",
         "sync",
+        "touch",
         "unwind",
         "usage",
     ],

@@ -98,6 +98,9 @@ impl Look<'_> {
             tags: entry.tags().to_vec(),
             metadata: extra.map(|extra| extra.metadata.clone()).unwrap_or_default(),
             dependents: Vec::new(),
+            touches: extra
+                .and_then(|extra| extra.touches.as_ref())
+                .map_or_else(Vec::new, |log| log.told(self.now)),
             backtrace: extra.and_then(|extra| extra.backtrace.clone()),
         }
     }
@@ -131,7 +134,6 @@ impl Look<'_> {
 }
 
 fn unused(entry: &Entry, limit: Duration) -> Option<LeakReason> {
-    let touched = entry.extra.as_ref()?.touched?;
-    let since = Coarse::now().since(touched);
+    let since = entry.extra.as_ref()?.touches.as_ref()?.idle(Coarse::now())?;
     (since >= limit).then_some(LeakReason::Unused { since })
 }

@@ -238,6 +238,10 @@ fn write_group(f: &mut fmt::Formatter<'_>, group: &LeakGroup, leaks: &[ResourceL
             1 => write!(f, "; 1 depends on it")?,
             count => write!(f, "; {count} depend on it")?,
         }
+        for (turn, touches) in leak.touches.iter().enumerate() {
+            let when = if turn == 0 { "touched" } else { "before that" };
+            write!(f, "\n    {when} {}", text::plain(&touches.to_string()))?;
+        }
         if let Some(backtrace) = &leak.backtrace {
             write_frames(f, backtrace)?;
         }

@@ -11,6 +11,7 @@ use crate::error::CleanupError;
 use crate::id::{Label, Stamp};
 use crate::registry::shard::NO_LINK;
 use crate::resource::{Category, Known, Metadata, Priority, ResourceState};
+use crate::touch::TouchLog;
 
 /// A value whose guard is gone, kept until its cleanup has ended.
 pub(crate) type Kept = Box<dyn Send>;
@@ -123,7 +124,7 @@ pub(crate) struct Extra {
     pub(crate) estimated_bytes: Option<usize>,
     pub(crate) long_lived: bool,
     pub(crate) last_resort: Option<Work>,
-    pub(crate) touched: Option<Coarse>,
+    pub(crate) touches: Option<Box<TouchLog>>,
     pub(crate) backtrace: Option<Arc<Backtrace>>,
     /// Held on purpose by `ResourceGuard::leak`.
     pub(crate) leaked: bool,

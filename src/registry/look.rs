@@ -1,5 +1,6 @@
 //! Looking at what is live, without stopping anyone for longer than a few entries take.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +21,9 @@ use crate::stats::{Latencies, ResourceStats};
 
 /// How many entries a scan looks at before it lets go of their shard: microseconds' worth.
 const AT_ONCE: usize = 256;
+
+/// Instead of the name of a thread that had given up its place in the registry.
+const ENDING: &str = "a thread that was ending";
 
 /// One entry as a scan sees it, under its shard's lock: copy what is needed, run nothing.
 pub(crate) struct Seen<'a> {
@@ -158,9 +162,9 @@ impl Registry {
     }
 
     pub(crate) fn touch(&self, id: ResourceId) {
-        let now = Coarse::now();
+        let (now, name) = (Coarse::now(), own_name());
         self.with(id, |entry| {
-            entry.extra_mut().touched = Some(now);
+            entry.extra_mut().touches.get_or_insert_default().add(name, now);
             entry.roams |= is_foreign(id, entry);
         });
     }
@@ -356,7 +360,7 @@ fn describe(node: &Node, seen: &Seen<'_>) -> ResourceInfo {
         state: entry.phase.into(),
         created_at: entry.created_at,
         age: entry.created.elapsed(),
-        thread: seen.thread.map_or_else(|| Label::from("a thread that was ending"), |it| it.label.clone()),
+        thread: seen.thread.map_or_else(|| Label::from(ENDING), |it| it.label.clone()),
         manager: node.name.clone(),
         tags: entry.tags().to_vec(),
         metadata: extra.map(|extra| extra.metadata.clone()).unwrap_or_default(),
@@ -367,6 +371,18 @@ fn describe(node: &Node, seen: &Seen<'_>) -> ResourceInfo {
         estimated_bytes: extra.and_then(|extra| extra.estimated_bytes),
         long_lived: extra.is_some_and(|extra| extra.long_lived),
     }
+}
+
+/// What the calling thread is called, as what it registers says.
+fn own_name() -> Arc<str> {
+    thread_local! {
+        static NAME: OnceCell<Arc<str>> = const { OnceCell::new() };
+    }
+    let asked = || {
+        let Lane { locker, thread, .. } = Lane::current();
+        locker.lock().threads.get(thread).map_or(ENDING, |it| &it.label).into()
+    };
+    NAME.try_with(|name| name.get_or_init(asked).clone()).unwrap_or_else(|_| ENDING.into())
 }
 
 /// Whether the calling thread is another than the one that registered this.

@@ -125,3 +125,71 @@ fn the_worst_come_first() {
     let labels: Vec<String> = reasons(&manager).into_iter().map(|(label, _)| label).collect();
     assert_eq!(labels, ["new", "old"], "certain before suspected, though younger");
 }
+
+#[test]
+fn who_touched_it_last_is_told_and_how_often() {
+    let manager = manager();
+    let guard = manager.guard("session", || ());
+    assert!(manager.detect_leaks()[0].touches.is_empty(), "nobody has");
+    let worker = |name: &str, times: usize| {
+        std::thread::scope(|threads| {
+            let touch = || (0..times).for_each(|_| ResourceGuard::touch(&guard));
+            std::thread::Builder::new().name(name.into()).spawn_scoped(threads, touch).map(drop)
+        })
+        .expect("a thread can be had");
+    };
+    worker("first", 1);
+    for n in 0..3 {
+        worker(&format!("worker {n}"), 1_000);
+    }
+    ResourceGuard::touch(&guard);
+    let leak = manager.detect_leaks().remove(0);
+    let told: Vec<(&str, u64)> = leak.touches.iter().map(|turn| (&*turn.thread, turn.times)).collect();
+    assert_eq!(told[0], (&*leak.thread, 1), "the newest first");
+    assert_eq!(
+        told[1..],
+        [("worker 2", 1_000), ("worker 1", 1_000), ("worker 0", 1_000)],
+        "and the last four"
+    );
+    assert!(leak.touches.iter().all(|turn| turn.first >= turn.last && turn.last <= leak.age), "{leak:?}");
+    let text = manager.leak_report().to_string();
+    for line in ["\n    touched once by ", "\n    before that 1000 times by worker 2, the last "] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn threads_of_one_name_are_told_apart_and_one_that_ends_can_still_touch() {
+    struct AtTheEnd(std::cell::RefCell<Option<ResourceGuard<()>>>);
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            self.0.take().iter().for_each(ResourceGuard::touch);
+        }
+    }
+    thread_local! {
+        static LAST: AtTheEnd = const { AtTheEnd(std::cell::RefCell::new(None)) };
+    }
+    let manager = manager();
+    for _ in 0..2 {
+        let there = manager.clone();
+        let touch = move || {
+            // Before castoff's own: it ends after them.
+            LAST.with(|_| ());
+            let guard = there.guard("session", || ());
+            ResourceGuard::touch(&guard);
+            LAST.with(|last| last.0.replace(Some(guard)));
+        };
+        let twin = std::thread::Builder::new().name("twin".into()).spawn(touch);
+        twin.expect("a thread can be had").join().expect("it does not panic");
+    }
+    assert_eq!(manager.stats().cleaned, 2, "they were dropped after the last touch");
+    let guard = manager.guard("shared", || ());
+    for _ in 0..2 {
+        std::thread::scope(|threads| {
+            let touch = || ResourceGuard::touch(&guard);
+            std::thread::Builder::new().name("twin".into()).spawn_scoped(threads, touch).map(drop)
+        })
+        .expect("a thread can be had");
+    }
+    assert_eq!(manager.detect_leaks()[0].touches.len(), 2, "two threads, one name");
+}
