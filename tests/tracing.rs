@@ -19,8 +19,25 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 struct Told {
     lines: Vec<String>,
-    /// What each span is called, with its parents.
-    spans: Option<HashMap<u64, (String, &'static Metadata<'static>)>>,
+    spans: Option<HashMap<u64, Known>>,
+}
+
+struct Known {
+    /// What it is called, with its parents.
+    name: String,
+    metadata: &'static Metadata<'static>,
+    handles: usize,
+}
+
+impl Told {
+    fn known(&mut self, span: &Id) -> Option<&mut Known> {
+        self.spans.as_mut()?.get_mut(&span.into_u64())
+    }
+
+    fn note(&mut self, what: &str, span: &Id) {
+        let name = self.known(span).map(|known| known.name.clone());
+        self.lines.push(format!("{what} {}", name.unwrap_or_default()));
+    }
 }
 
 thread_local! {
@@ -61,14 +78,9 @@ impl Subscriber for Recorder {
         let parent = STACK.with_borrow(|stack| stack.last().copied());
         let mut told = told();
         let spans = told.spans.get_or_insert_default();
-        let above = parent.and_then(|parent| spans.get(&parent)).map(|(above, _)| format!("{above} > "));
-        spans.insert(
-            id,
-            (
-                format!("{}{}{}", above.unwrap_or_default(), attributes.metadata().name(), fields.0),
-                attributes.metadata(),
-            ),
-        );
+        let above = parent.and_then(|parent| spans.get(&parent)).map(|above| format!("{} > ", above.name));
+        let name = format!("{}{}{}", above.unwrap_or_default(), attributes.metadata().name(), fields.0);
+        spans.insert(id, Known { name, metadata: attributes.metadata(), handles: 1 });
         Id::from_u64(id)
     }
 
@@ -86,22 +98,41 @@ impl Subscriber for Recorder {
     fn enter(&self, span: &Id) {
         use_castoff();
         STACK.with_borrow_mut(|stack| stack.push(span.into_u64()));
+        told().note("enter", span);
+    }
+
+    fn clone_span(&self, span: &Id) -> Id {
+        use_castoff();
+        if let Some(known) = told().known(span) {
+            known.handles += 1;
+        }
+        span.clone()
+    }
+
+    fn try_close(&self, span: Id) -> bool {
+        use_castoff();
         let mut told = told();
-        let name =
-            told.spans.as_ref().and_then(|spans| spans.get(&span.into_u64())).map(|(name, _)| name.clone());
-        told.lines.push(format!("enter {}", name.unwrap_or_default()));
+        let closed = told.known(&span).is_some_and(|known| {
+            known.handles -= 1;
+            known.handles == 0
+        });
+        if closed {
+            told.note("close", &span);
+        }
+        closed
     }
 
     fn current_span(&self) -> Current {
         let Some(id) = STACK.with_borrow(|stack| stack.last().copied()) else { return Current::none() };
         let told = told();
         let known = told.spans.as_ref().and_then(|spans| spans.get(&id));
-        known.map_or_else(Current::none, |(_, metadata)| Current::new(Id::from_u64(id), metadata))
+        known.map_or_else(Current::none, |known| Current::new(Id::from_u64(id), known.metadata))
     }
 
     fn exit(&self, span: &Id) {
         use_castoff();
         STACK.with_borrow_mut(|stack| stack.retain(|id| *id != span.into_u64()));
+        told().note("exit", span);
     }
 }
 
@@ -181,4 +212,118 @@ fn two_threads_and_a_subscriber_that_uses_castoff_do_not_wait_for_each_other() {
     });
     assert_eq!(manager.stats().cleaned, 800);
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+/// Cleanups that await are in their spans while they are polled, and at no other time.
+#[cfg(feature = "tokio")]
+mod awaiting {
+    use super::*;
+    use castoff::ResourceGuard;
+    use tokio::runtime::{Builder, Runtime};
+    use tracing::Span;
+
+    /// How often each of them yields.
+    const YIELDS: usize = 5;
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().expect("a runtime")
+    }
+
+    /// Looks at each poll whether it is in the one span that it was in before.
+    async fn stays_in_its_span() {
+        let here = || Span::current().id().map(|id| id.into_u64());
+        let first = here();
+        assert_eq!(Span::current().metadata().map(Metadata::name), Some("cleanup"));
+        for _ in 0..YIELDS {
+            tokio::task::yield_now().await;
+            assert_eq!(here(), first, "another's span, or none");
+        }
+    }
+
+    /// Not of what the subscriber itself does, when a cleanup asks it for its span.
+    fn said(of: &str, what: &str) -> usize {
+        let its_own = |line: &&String| !line.contains("resource=\"within\"");
+        told().lines.iter().filter(its_own).filter(|line| line.starts_with(what) && line.contains(of)).count()
+    }
+
+    #[track_caller]
+    fn assert_entered_for_each_poll(label: &str) {
+        assert_eq!(said(label, "enter "), YIELDS + 2, "once for each poll, and once where it is dropped");
+        assert_eq!(said(label, "exit "), YIELDS + 2);
+        assert_eq!(said(label, "close "), 1, "and the span ends with it");
+    }
+
+    #[test]
+    fn each_poll_is_in_the_span_of_its_own_cleanup_and_that_is_in_the_teardowns() {
+        let manager = manager("awaited ones");
+        let labels = ["awaiting a", "awaiting b", "awaiting c"];
+        let _guards = labels.map(|label| manager.guard_async(label, stays_in_its_span));
+        let report = manager.teardown().concurrency(3).run();
+        assert!(report.is_success(), "{report}");
+        for label in labels {
+            assert_entered_for_each_poll(label);
+            assert_told(label, &["enter teardown manager=\"awaited ones\" > cleanup id="]);
+        }
+    }
+
+    #[test]
+    fn the_same_holds_in_a_teardown_that_is_awaited_itself() {
+        let manager = manager("awaited whole");
+        let labels = ["awaited d", "awaited e"];
+        let _guards = labels.map(|label| manager.guard_async(label, stays_in_its_span));
+        let report = runtime().block_on(manager.teardown().concurrency(2).run_async());
+        assert!(report.is_success(), "{report}");
+        for label in labels {
+            assert_entered_for_each_poll(label);
+            assert_told(label, &["enter teardown manager=\"awaited whole\" > cleanup id="]);
+        }
+    }
+
+    #[test]
+    fn what_a_drop_hands_over_is_in_the_span_of_the_drop() {
+        let manager = manager("handed over");
+        runtime().block_on(async {
+            let guard = manager.guard_async("handed", stays_in_its_span);
+            tracing::info_span!(target: "castoff", "request", number = 7).in_scope(|| drop(guard));
+            manager.settle_async().await;
+        });
+        assert_eq!(manager.stats().cleaned, 1, "it failed: {:?}", told().lines);
+        assert_entered_for_each_poll("handed");
+        assert_told("resource=\"handed\"", &["enter request number=7 > cleanup id=", "reason=Dropped"]);
+    }
+
+    #[test]
+    fn a_cleanup_that_is_closed_or_dropped_outside_of_a_runtime_has_its_span_too() {
+        let manager = manager("outside");
+        drop(manager.guard_async("dropped outside", stays_in_its_span));
+        assert!(ResourceGuard::close(manager.guard_async("closed outside", stays_in_its_span)).is_ok());
+        assert_eq!(manager.stats().cleaned, 2);
+        assert_entered_for_each_poll("dropped outside");
+        assert_entered_for_each_poll("closed outside");
+    }
+
+    #[test]
+    fn one_that_is_given_up_is_dropped_in_its_span_which_ends() {
+        struct AtItsEnd;
+        impl Drop for AtItsEnd {
+            fn drop(&mut self) {
+                tracing::info!(target: "castoff", in_span = Span::current().id().is_some(), "end of the endless");
+            }
+        }
+        let manager = manager("given up");
+        let endless = || async {
+            let _end = AtItsEnd;
+            std::future::pending::<()>().await
+        };
+        let limit = Duration::from_millis(50);
+        let guard = manager.resource("endless").timeout(limit).guard_async(endless).expect("it is free");
+        drop(guard);
+        assert_eq!(manager.stats().timed_out, 1);
+        let start = Instant::now();
+        while said("resource=\"endless\"", "close ") == 0 {
+            assert!(start.elapsed() < Duration::from_secs(60), "its span never ends");
+            std::thread::yield_now();
+        }
+        assert_told("end of the endless", &["in_span=true"]);
+    }
 }

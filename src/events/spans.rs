@@ -93,11 +93,7 @@ impl InSpan {
         label: impl FnOnce() -> Option<Label>,
         reason: CleanupReason,
     ) -> InSpan {
-        InSpan::enter(|| {
-            let (label, reason) = (label(), tracing::field::debug(reason));
-            let resource = label.as_deref();
-            debug_span!(target: "castoff", "cleanup", id = ?id, resource, reason)
-        })
+        InSpan::enter(|| of_cleanup(id, label().as_ref(), reason))
     }
 
     #[inline]
@@ -106,11 +102,24 @@ impl InSpan {
     }
 }
 
+fn of_cleanup(id: ResourceId, label: Option<&Label>, reason: CleanupReason) -> Span {
+    let (resource, reason) = (label.map(|label| &**label), tracing::field::debug(reason));
+    debug_span!(target: "castoff", "cleanup", id = ?id, resource, reason)
+}
+
 #[cold]
 fn entered(span: Span) -> Span {
-    // Not its own guard: what that calls when it is dropped could unwind.
-    call(|| span.with_subscriber(|(id, subscriber)| subscriber.enter(id)));
+    enter(&span);
     span
+}
+
+/// Not by its own guard: what that calls when it is dropped could unwind.
+fn enter(span: &Span) {
+    call(|| span.with_subscriber(|(id, subscriber)| subscriber.enter(id)));
+}
+
+fn exit(span: &Span) {
+    call(|| span.with_subscriber(|(id, subscriber)| subscriber.exit(id)));
 }
 
 impl Drop for InSpan {
@@ -124,7 +133,7 @@ impl Drop for InSpan {
 
 #[cold]
 fn leave(span: Span) {
-    call(|| span.with_subscriber(|(id, subscriber)| subscriber.exit(id)));
+    exit(&span);
     call(move || drop(span));
 }
 
@@ -136,7 +145,86 @@ pub(crate) fn here() -> Here {
 }
 
 impl Here {
-    pub(crate) fn enter(self) -> InSpan {
-        InSpan(self.0.map(entered))
+    pub(crate) fn enter(mut self) -> InSpan {
+        InSpan(self.0.take().map(entered))
+    }
+}
+
+impl Drop for Here {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(span) = self.0.take() {
+            call(move || drop(span));
+        }
+    }
+}
+
+/// The span of a cleanup that awaits. It is made where it is first polled, within the span that it was handed over in,
+/// and a thread is in it during each poll alone: what the poller does in between belongs to others.
+#[cfg(feature = "tokio")]
+pub(crate) struct Journey {
+    id: ResourceId,
+    label: Option<Label>,
+    reason: CleanupReason,
+    above: std::sync::Arc<Here>,
+    span: Option<Span>,
+}
+
+#[cfg(feature = "tokio")]
+impl Journey {
+    /// The label is asked for only if anybody wants it. Calls no subscriber.
+    pub(crate) fn new(
+        id: ResourceId,
+        label: impl FnOnce() -> Option<Label>,
+        reason: CleanupReason,
+        above: std::sync::Arc<Here>,
+    ) -> Journey {
+        Journey { id, label: if on() { label() } else { None }, reason, above, span: None }
+    }
+
+    /// Before its first poll.
+    pub(crate) fn begin(&mut self) {
+        if on() {
+            let _above = During::enter(self.above.0.as_ref());
+            self.span = call(|| of_cleanup(self.id, self.label.as_ref(), self.reason));
+        }
+    }
+
+    /// In it, unless it has not begun.
+    pub(crate) fn within(&self) -> During<'_> {
+        During::enter(self.span.as_ref())
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Drop for Journey {
+    fn drop(&mut self) {
+        if let Some(span) = self.span.take() {
+            call(move || drop(span));
+        }
+    }
+}
+
+/// The calling thread is in a span that somebody else keeps while this lives.
+#[cfg(feature = "tokio")]
+#[must_use = "dropping it leaves the span"]
+pub(crate) struct During<'a>(Option<&'a Span>);
+
+#[cfg(feature = "tokio")]
+impl<'a> During<'a> {
+    fn enter(span: Option<&'a Span>) -> During<'a> {
+        if let Some(span) = span {
+            enter(span);
+        }
+        During(span)
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Drop for During<'_> {
+    fn drop(&mut self) {
+        if let Some(span) = self.0 {
+            exit(span);
+        }
     }
 }

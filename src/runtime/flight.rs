@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::cleanup::{BoxError, CleanupContext, Course, StepFuture, Work};
 use crate::error::CleanupErrorKind;
+use crate::events::spans::Journey;
 use crate::id::ResourceId;
 use crate::runtime::reactor::Ticket;
 use crate::runtime::{inside, within};
@@ -47,6 +48,7 @@ impl Ticket {
         id: ResourceId,
         work: Work,
         context: CleanupContext,
+        journey: Journey,
         landed: impl FnOnce(Result<(), CleanupErrorKind>) + Send + 'static,
     ) -> Flight {
         let schedule = self.schedule();
@@ -58,6 +60,7 @@ impl Ticket {
             stage,
             begun: begun.clone(),
             landed: Some(landed),
+            journey: Some(journey),
             _ticket: self,
         };
         let (runnable, task) = async_task::spawn(passenger, schedule);
@@ -72,8 +75,9 @@ struct Passenger<L: FnOnce(Result<(), CleanupErrorKind>)> {
     stack: Vec<ResourceId>,
     stage: Stage,
     begun: Arc<AtomicBool>,
-    /// Taken when it lands.
+    /// Both are taken when it lands.
     landed: Option<L>,
+    journey: Option<Journey>,
     _ticket: Ticket,
 }
 
@@ -105,7 +109,10 @@ impl<L: FnOnce(Result<(), CleanupErrorKind>)> Passenger<L> {
     fn land(&mut self, result: Result<(), CleanupErrorKind>) {
         // What it captured goes before its end is told.
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
-        contain(move || drop(stage));
+        if let Some(journey) = self.journey.take() {
+            let _span = journey.within();
+            contain(move || drop(stage));
+        }
         if let Some(landed) = self.landed.take() {
             landed(result);
         }
@@ -120,9 +127,16 @@ impl<L: FnOnce(Result<(), CleanupErrorKind>)> Future for Passenger<L> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        this.begun.store(true, Release);
         let stage = &mut this.stage;
-        let result = match within(&mut this.stack, this.id, || caught(|| stage.poll(cx))) {
+        if let (Stage::Waiting(..), Some(journey)) = (&*stage, &mut this.journey) {
+            journey.begin();
+        }
+        this.begun.store(true, Release);
+        let polled = {
+            let _span = this.journey.as_ref().map(Journey::within);
+            within(&mut this.stack, this.id, || caught(|| stage.poll(cx)))
+        };
+        let result = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(result)) => result.map_err(|cause| CleanupErrorKind::Failed(Arc::from(cause))),
             Err(message) => Err(CleanupErrorKind::Panicked(message)),

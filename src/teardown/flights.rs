@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::cleanup::CleanupContext;
 use crate::error::CleanupErrorKind;
+use crate::events::spans::Journey;
 use crate::registry::Job;
 use crate::runtime::board;
 use crate::teardown::active::{Overdue, Runner, Stage, Task};
@@ -32,9 +33,10 @@ impl Run {
         let deadline = earlier(active.limit, self.soft_end);
         let context = CleanupContext { reason: self.options.reason, deadline };
         let (number, started, run) = (state.number(), active.started, self.clone());
+        let journey = Journey::new(item.id, || Some(item.label.clone()), context.reason, self.here.clone());
         // Under the lock: it can't land before it is known. Nothing foreign runs in a launch.
         let landed = move |result| run.landed(number, index, started, result);
-        active.runner = Runner::Flight(ticket.launch(item.id, job.work, context, landed));
+        active.runner = Runner::Flight(ticket.launch(item.id, job.work, context, journey, landed));
         self.begin(&mut state, number, active);
         Some(state)
     }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use crate::cleanup::CleanupReason;
 use crate::clock::{Coarse, after};
 use crate::error::{CleanupError, CleanupErrorKind};
+#[cfg(feature = "tokio")]
+use crate::events::spans;
 use crate::graph::{Order, Why};
 use crate::id::{Label, ManagerId, ResourceId};
 use crate::registry::entry::Phase;
@@ -74,6 +76,9 @@ pub(crate) struct Run {
     /// Something for the supervisor to look at.
     pub(super) watch: Condvar,
     index_of: OnceLock<HashMap<ResourceId, u32>>,
+    /// The teardown's span, for cleanups that are launched anywhere.
+    #[cfg(feature = "tokio")]
+    pub(super) here: Arc<spans::Here>,
 }
 
 /// Runs what was chosen, in this order. `start` is when the teardown was asked for: its deadline counts from there.
@@ -114,6 +119,8 @@ pub(crate) fn run(
         work: Condvar::new(),
         watch: Condvar::new(),
         index_of: OnceLock::new(),
+        #[cfg(feature = "tokio")]
+        here: Arc::new(spans::here()),
     });
     run.inbox.attach(&run);
     #[cfg(feature = "tokio")]

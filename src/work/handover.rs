@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::cleanup::{CleanupContext, CleanupReason, Work};
 use crate::clock::after;
 use crate::error::{CleanupError, CleanupErrorKind};
+use crate::events::spans::{Journey, here};
 use crate::id::ResourceId;
 use crate::registry::entry::Kept;
 use crate::registry::tree::{Node, UnderWay};
@@ -121,7 +122,8 @@ impl Handed {
                 }
             }
         };
-        let flight = ticket.clone().launch(id, work, context, landed);
+        let journey = Journey::new(id, || registry().label_of(id), context.reason, Arc::new(here()));
+        let flight = ticket.clone().launch(id, work, context, journey, landed);
         let (Some(limit), Some(deadline)) = (limit, deadline) else { return flight.detach() };
         let timer = ticket.clone();
         let watch = async move {

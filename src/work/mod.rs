@@ -14,6 +14,8 @@ use crate::cleanup::{CleanupContext, CleanupReason, Course, Work};
 use crate::clock::after;
 use crate::error::{CleanupError, CleanupErrorKind};
 use crate::events::spans::InSpan;
+#[cfg(feature = "tokio")]
+use crate::events::spans::{Journey, here};
 use crate::events::{ResourceEvent, anyone_listens};
 use crate::id::{Label, ResourceId};
 use crate::registry::entry::{Draft, Kept};
@@ -227,8 +229,10 @@ fn fly_within(
     let bench = Arc::new(Bench { step: Mutex::new(Step::Running), changed: Condvar::new() });
     let there = bench.clone();
     let known = known(id);
+    let label = || known.as_ref().map(|(_, label)| label.clone());
+    let journey = Journey::new(id, label, context.reason, Arc::new(here()));
     // Dropped when this returns: what has not ended by then is cancelled.
-    let flight = ticket.launch(id, work, context, move |result| there.end(id, known, start, result));
+    let flight = ticket.launch(id, work, context, journey, move |result| there.end(id, known, start, result));
     let deadline = limit.map(|(_, deadline)| deadline);
     let given_up = limit.map_or(CleanupErrorKind::Cancelled, |(limit, _)| CleanupErrorKind::TimedOut(limit));
     let is_due = |_: &Step| deadline.is_some_and(|deadline| flight.is_due(deadline, Instant::now()));
