@@ -97,6 +97,7 @@ pub use crate::guard::{Always, OnSuccess, OnUnwind, ResourceGuard, Strategy};
 pub use crate::id::{Label, ResourceId};
 pub use crate::leak::footprint::{Footprint, FootprintDelta};
 pub use crate::leak::{AllowListError, LeakAllowList, LeakBaseline, LeakGroup, LeakReport, StaleRule};
+pub use crate::leak::{CategoryGrowth, MemoryGrowth, MemoryWatch, SiteGrowth, Trend};
 pub use crate::manager::ResourceManager;
 pub use crate::registration::{Registration, ResourceDefinition};
 pub use crate::report::{

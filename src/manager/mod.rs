@@ -6,6 +6,7 @@ mod process;
 #[cfg(feature = "metrics")]
 mod publish;
 mod scope;
+mod watching;
 
 pub(crate) use self::scope::{Entered, innermost};
 

@@ -23,7 +23,7 @@ mod proc;
 mod registered;
 mod socket;
 mod task;
-mod text;
+pub(super) mod text;
 
 use std::fmt;
 

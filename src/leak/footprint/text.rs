@@ -6,7 +6,7 @@ use std::fmt;
 const LONGEST: usize = 200;
 
 /// A number of bytes, for people: `1.2 MiB`.
-pub(super) struct Bytes(pub(super) u64);
+pub(in crate::leak) struct Bytes(pub(in crate::leak) u64);
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,6 +3,7 @@
 mod allow;
 mod crowd;
 mod evidence;
+mod growth;
 mod reasons;
 mod report;
 mod told;
