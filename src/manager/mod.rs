@@ -226,7 +226,7 @@ impl ResourceManager {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[inline]
-    #[track_caller]
+    #[cfg_attr(not(castoff_bare), track_caller)]
     pub fn guard<F, O>(&self, label: impl Into<Label>, cleanup: F) -> ResourceGuard<()>
     where
         F: FnOnce() -> O + Send + 'static,
