@@ -29,7 +29,14 @@ pub(crate) fn detect(within: &Arc<Node>, moment: Moment) -> Vec<ResourceLeak> {
     let mut found = Pile::new();
     for node in within.subtree() {
         let look = Look::new(&node, moment, now);
-        registry().scan(&node, |seen| look.judge(&seen).into_iter().for_each(|leak| found.push(leak)));
+        registry().scan(&node, |seen| {
+            // First what is quick: with very many live, most are young.
+            if !look.is_young(seen.entry)
+                && let Some(leak) = look.judge(&seen)
+            {
+                found.push(leak);
+            }
+        });
     }
     let mut leaks = found.into_vec();
     // A few at a time, as the scan: others wait for the graph.
@@ -66,12 +73,15 @@ impl Look<'_> {
         Look { node, scope, moment, now, young: limit.map(|limit| now.before(limit)) }
     }
 
+    #[inline]
+    fn is_young(&self, entry: &Entry) -> bool {
+        self.young.is_some_and(|young| entry.created > young) && entry.extra.is_none()
+    }
+
+    /// Not inlined: what it gives is large, and would be moved about for each that is no leak.
+    #[inline(never)]
     fn judge(&self, seen: &Seen<'_>) -> Option<ResourceLeak> {
         let entry = seen.entry;
-        // First what is quick: with very many live, most are young.
-        if entry.extra.is_none() && self.young.is_some_and(|young| entry.created > young) {
-            return None;
-        }
         let meant = entry.extra.as_ref().is_some_and(|extra| extra.long_lived || extra.leaked);
         if meant || entry.phase != Phase::Live || !seen.is_ours() {
             return None;

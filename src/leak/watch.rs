@@ -64,7 +64,7 @@ impl MemoryWatch {
         Ok(MemoryWatch { shared })
     }
 
-    /// Has a look now, besides those that are due by themselves. Takes some tens of microseconds, and some 20 ms for each
+    /// Has a look now, besides those that are due by themselves. Takes some tens of microseconds, and 20 to 30 ms for each
     /// million of live resources; registrations go on meanwhile.
     pub fn look(&self) {
         self.shared.look();
