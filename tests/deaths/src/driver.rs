@@ -1,0 +1,199 @@
+//! Starts each program, has it end, and looks at what it left: prints the table.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::death::{By, DEATHS, Death, Every};
+use crate::peer::{PEERS, Peer};
+use crate::work::FILES;
+
+/// What has not ended by then hangs: each of those that have a limit has one of a second.
+const HANGS: Duration = Duration::from_secs(5);
+/// For what has to be there before anything can be measured.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// From when on a signal is a second one, and not the twin of the first.
+const SECOND: Duration = Duration::from_millis(300);
+
+/// How one process ended.
+struct Ended {
+    status: String,
+    cleaned: usize,
+    took: Duration,
+}
+
+pub fn main() -> ExitCode {
+    let reps = std::env::var("REPS").map_or(10, |reps| reps.parse().expect("REPS is a number"));
+    println!("| death |{}", PEERS.map(|peer| format!(" {} |", peer.name)).concat());
+    println!("|---|{}", "---|".repeat(PEERS.len()));
+    let start = Instant::now();
+    for death in DEATHS {
+        let cells: Vec<String> = PEERS.iter().map(|peer| cell(peer, death, reps)).collect();
+        println!("| {} | {} |", death.name, cells.join(" | "));
+    }
+    let processes = reps * (DEATHS.len() * PEERS.len() - skipped());
+    println!(
+        "\n{reps} processes of {FILES} files for each cell, {processes} in all, in {:.0?}",
+        start.elapsed()
+    );
+    ExitCode::SUCCESS
+}
+
+fn applies(peer: &Peer, death: Death) -> bool {
+    peer.is_general || death.every_tenth == Every::Cleans
+}
+
+fn skipped() -> usize {
+    DEATHS.iter().flat_map(|death| PEERS.iter().map(|peer| applies(peer, *death))).filter(|it| !it).count()
+}
+
+/// Every process of a cell: how much was cleaned of how much, and how they ended.
+fn cell(peer: &'static Peer, death: Death, reps: usize) -> String {
+    if !applies(peer, death) {
+        return String::from("does not apply");
+    }
+    let mut ended: Vec<Ended> = Vec::new();
+    let mut left = reps;
+    while left > 0 {
+        // A few at once: those that hang take their time, and no processor.
+        let these: Vec<_> = (0..left.min(5)).map(|_| thread::spawn(move || one(peer, death))).collect();
+        left -= these.len();
+        ended.extend(these.into_iter().map(|it| it.join().expect("the driver does not panic")));
+    }
+    let possible = match death.every_tenth {
+        Every::Cleans => FILES,
+        Every::Panics | Every::Hangs => FILES - FILES / 10,
+    };
+    let cleaned: usize = ended.iter().map(|it| it.cleaned).sum();
+    let mut how: BTreeMap<&str, usize> = BTreeMap::new();
+    ended.iter().for_each(|it| *how.entry(&it.status).or_default() += 1);
+    let how: Vec<String> = match how.len() {
+        1 => how.into_keys().map(String::from).collect(),
+        _ => how.into_iter().map(|(how, times)| format!("{how} ({times} times)")).collect(),
+    };
+    let slowest = ended.iter().map(|it| it.took).max().unwrap_or_default();
+    let slow = if slowest > Duration::from_millis(500) && slowest < HANGS {
+        format!(", {:.1} s", slowest.as_secs_f64())
+    } else {
+        String::new()
+    };
+    if matches!(death.by, By::Ignored(_)) {
+        // It is not to end, and so not to clean.
+        return how.join(", ");
+    }
+    let all = reps * possible;
+    let cleaned = if cleaned == all { format!("{cleaned}/{all}") } else { format!("**{cleaned}**/{all}") };
+    format!("{cleaned}, {}{slow}", how.join(", "))
+}
+
+fn one(peer: &Peer, death: Death) -> Ended {
+    let folder = tempfile::tempdir().expect("there is room");
+    let mut child = start(peer, death, folder.path());
+    let mut line = String::new();
+    let out = child.stdout.take().expect("it was asked for");
+    BufReader::new(out).read_line(&mut line).expect("it is text");
+    assert_eq!(line, "ready\n", "{} with {}", peer.name, death.name);
+    let start = Instant::now();
+    let status = end(&mut child, death.by);
+    let took = start.elapsed();
+    let left = std::fs::read_dir(folder.path()).expect("it is there").count();
+    Ended { status, cleaned: FILES - left, took }
+}
+
+/// With the dispositions that a shell gives a program in the foreground, and without core files.
+fn start(peer: &Peer, death: Death, folder: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("it runs"));
+    command
+        .args([peer.name, death.name])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let prepare = move || {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+            let how = if death.by == By::Ignored(signal) { libc::SIG_IGN } else { libc::SIG_DFL };
+            // SAFETY: between fork and exec, where this may be called; neither runs code of ours.
+            unsafe { libc::signal(signal, how) };
+        }
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: likewise; it reads what is there.
+        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
+        Ok(())
+    };
+    // SAFETY: see inside.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn().expect("it can be started")
+}
+
+fn end(child: &mut Child, by: By) -> String {
+    match by {
+        By::Signal(signal) => send(child, signal),
+        By::Twice(signal) => {
+            send(child, signal);
+            thread::sleep(SECOND);
+            send(child, signal);
+        }
+        By::Ignored(signal) => {
+            send(child, signal);
+            let goes_on = wait(child, SECOND).is_none();
+            if goes_on {
+                give_up(child);
+                return String::from("goes on");
+            }
+        }
+        By::Return | By::Exit | By::ExitElsewhere | By::Panic | By::Abort => {}
+    }
+    match wait(child, HANGS) {
+        Some(status) => told(status),
+        None => {
+            give_up(child);
+            format!("hangs for more than {} s", HANGS.as_secs())
+        }
+    }
+}
+
+fn give_up(child: &mut Child) {
+    child.kill().expect("it is our child");
+    wait(child, PATIENCE).expect("nothing outlives SIGKILL");
+}
+
+fn send(child: &Child, signal: i32) {
+    // SAFETY: takes numbers; the child has not been waited for, so its number is its own.
+    unsafe { libc::kill(child.id().cast_signed(), signal) };
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            return Some(status);
+        }
+        if start.elapsed() >= limit {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn told(status: ExitStatus) -> String {
+    let named = [
+        (libc::SIGINT, "SIGINT"),
+        (libc::SIGTERM, "SIGTERM"),
+        (libc::SIGHUP, "SIGHUP"),
+        (libc::SIGQUIT, "SIGQUIT"),
+        (libc::SIGKILL, "SIGKILL"),
+        (libc::SIGABRT, "SIGABRT"),
+    ];
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => named
+            .into_iter()
+            .find(|(number, _)| *number == signal)
+            .map_or_else(|| format!("signal {signal}"), |(_, name)| String::from(name)),
+        (None, None) => String::from("no status"),
+    }
+}
