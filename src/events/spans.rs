@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use tracing::level_filters::LevelFilter;
+use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 use tracing::{Span, debug, debug_span, info_span, warn};
 
 use crate::cleanup::CleanupReason;
@@ -13,10 +13,11 @@ use crate::events::ResourceEvent;
 use crate::id::{Label, ResourceId};
 use crate::unwind::contain;
 
-/// Whether there is a subscriber that wants anything at all.
+/// Whether there is a subscriber that wants anything at all. Known to the compiler where a program leaves tracing out of
+/// its build (`max_level_off`).
 #[inline]
 pub(crate) fn on() -> bool {
-    LevelFilter::current() != LevelFilter::OFF && !TELLING.get()
+    STATIC_MAX_LEVEL != LevelFilter::OFF && LevelFilter::current() != LevelFilter::OFF && !TELLING.get()
 }
 
 thread_local! {
