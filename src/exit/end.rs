@@ -34,12 +34,27 @@ static FAILED: AtomicBool = AtomicBool::new(false);
 
 static ROOT: OnceLock<Root> = OnceLock::new();
 
+/// What others use to their end: torn down after the global manager.
+static LAST: OnceLock<Arc<Node>> = OnceLock::new();
+
 /// From now on this manager is torn down at the end of the process.
 pub(crate) fn watch_over(node: &Arc<Node>) {
     if ROOT.set(Root { node: node.clone(), process: std::process::id() }).is_ok() {
         sys::at_exit();
         panic::chain();
     }
+}
+
+/// From now on this manager, the root of another tree than the global one's, is torn down after that.
+pub(crate) fn watch_over_last(node: &Arc<Node>) {
+    // There is one of them. A second would be nobody's to end, so it is not forgotten quietly where tests run.
+    let first = LAST.set(node.clone());
+    debug_assert!(first.is_ok(), "only one manager is the last");
+}
+
+/// The manager that is torn down after the global one, if it has been made.
+pub(super) fn last() -> Option<&'static Arc<Node>> {
+    LAST.get()
 }
 
 /// The global manager, if it has been made, by this process.
@@ -54,18 +69,19 @@ pub(super) fn at_exit() -> bool {
     FAILED.load(Relaxed)
 }
 
-/// Tears the global manager down, if there is anything to do, or waits for who does that. Returns within the
-/// manager's deadline and [`GRACE`], or does not return where a signal's end is under way.
+/// Tears the global manager down, and the last one, if there is anything to do, or waits for who does that. Returns
+/// within the global manager's deadline and [`GRACE`], or does not return where a signal's end is under way.
 pub(super) fn finish(why: &'static str, reason: CleanupReason) {
     let Some(root) = root() else { return };
     signal::wait_for_end();
-    if is_needed(root) {
+    let roots: Vec<Arc<Node>> = std::iter::once(root).chain(last()).cloned().collect();
+    if roots.iter().any(is_needed) {
         let deadline = root.config.shutdown_deadline;
         let run = move || {
             if reason == CleanupReason::ProcessExit {
                 look_for_leaks(why, root);
             }
-            let report = tear_down(std::slice::from_ref(root), reason, deadline);
+            let report = tear_down(&roots, reason, deadline);
             report.iter().for_each(|report| say::report(why, report));
         };
         if !watched(deadline.saturating_add(GRACE), run) {

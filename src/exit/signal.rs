@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::cleanup::CleanupReason;
 use crate::clock::after;
-use crate::exit::end::{GRACE, root, tear_down, watched};
+use crate::exit::end::{GRACE, last, root, tear_down, watched};
 use crate::exit::options::{ExitOptions, ExitSignal};
 use crate::exit::{say, sys, token};
 use crate::registry::tree::Node;
@@ -63,10 +63,10 @@ impl Active {
     }
 }
 
-/// This manager, then the global one, which may be younger than the hooks.
+/// This manager, then the global one, which may be younger than the hooks, then the last.
 fn trees(node: &Arc<Node>) -> Vec<Arc<Node>> {
-    let global = root().filter(|root| !Arc::ptr_eq(root, node));
-    std::iter::once(node).chain(global).cloned().collect()
+    let others = root().into_iter().chain(last()).filter(|other| !Arc::ptr_eq(other, node));
+    std::iter::once(node).chain(others).cloned().collect()
 }
 
 /// On ctrlc's thread, for each signal.

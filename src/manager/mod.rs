@@ -206,7 +206,7 @@ impl ResourceManager {
         self.child_at(name.into(), Location::caller())
     }
 
-    fn child_at(&self, name: Label, site: &'static Location<'static>) -> ResourceManager {
+    pub(crate) fn child_at(&self, name: Label, site: &'static Location<'static>) -> ResourceManager {
         let config = self.node().config.for_child();
         ResourceManager::make(name, site, config, Some(self.node().clone()))
     }

@@ -1,10 +1,29 @@
 //! What a manager has to do with the end of the process.
 
+use std::panic::Location;
+
+use once_cell::sync::OnceCell;
+
 use crate::error::ExitHookError;
 use crate::exit::{self, ExitHooks, ExitOptions, ShutdownToken};
 use crate::manager::ResourceManager;
 
+/// Above what tests share.
+static SHARED: OnceCell<ResourceManager> = OnceCell::new();
+
 impl ResourceManager {
+    /// The root of what tests share: a tree of its own, so that no teardown of the global one reaches it. It ends after
+    /// that one, with the process: whatever uses what is shared has ended by then.
+    pub(crate) fn shared() -> &'static ResourceManager {
+        SHARED.get_or_init(|| {
+            // Made here at the latest: it is what hears that the process ends.
+            let config = ResourceManager::global().node().config.for_child();
+            let manager = ResourceManager::make("shared".into(), Location::caller(), config, None);
+            exit::watch_over_last(manager.node());
+            manager
+        })
+    }
+
     /// From now on SIGINT (Ctrl-C), SIGTERM and SIGHUP end the process by a teardown: of this manager, then of the
     /// global one. Nothing touches signals before this is called. Call it early in `main`, before other threads.
     ///

@@ -21,12 +21,15 @@
 
 #[cfg(feature = "macros")]
 mod attribute;
+mod shared;
 mod trial;
 mod verdict;
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub use self::attribute::Attribute;
+
+pub use self::shared::{Made, Shared, SharedError};
 
 use std::panic::Location;
 

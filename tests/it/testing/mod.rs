@@ -4,6 +4,7 @@
 mod asynchronous;
 mod crowd;
 mod scopes;
+mod shared;
 mod verdicts;
 
 use std::any::Any;
