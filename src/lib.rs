@@ -54,6 +54,7 @@ mod serialize;
 /// | `keep_on_failure` | a test that fails leaves what is live alone, and says where it was made |
 /// | `deadline = "5s"` | a test that takes longer fails, and says what is live; also `ms` and `min` |
 /// | `exit_hooks` | a signal, such as nextest's at the end of a test's time, tears down before the process dies by it |
+/// | `footprint` | what comes to the process by it and stays (descriptors, threads, children) fails it; Linux |
 /// | `flavor = "multi_thread"` | for an `async` function, with the feature `tokio`; else `"current_thread"` |
 /// | `worker_threads = 2` | with that flavour |
 /// | `crate = "renamed"` | where castoff has another name |

@@ -6,8 +6,7 @@ use syn::{Attribute, Error, FnArg, ItemFn, LitStr, Path, Result, ReturnType, Typ
 
 use crate::parse::Setting;
 
-const KNOWN: &str =
-    "`leaks`, `keep_on_failure`, `deadline`, `exit_hooks`, `flavor`, `worker_threads` and `crate`";
+const KNOWN: &str = "`leaks`, `keep_on_failure`, `deadline`, `exit_hooks`, `footprint`, `flavor`, `worker_threads` and `crate`";
 
 /// What to expand.
 pub(crate) struct Plan {
@@ -17,6 +16,7 @@ pub(crate) struct Plan {
     pub(crate) keep_on_failure: bool,
     pub(crate) should_panic: bool,
     pub(crate) exit_hooks: bool,
+    pub(crate) footprint: bool,
     /// Milliseconds.
     pub(crate) deadline: Option<u64>,
     /// Zero for as many as there are processors; none for one thread.
@@ -34,6 +34,7 @@ struct Written {
     leaks: Option<Ident>,
     keep_on_failure: Option<Span>,
     exit_hooks: bool,
+    footprint: Option<Span>,
     deadline: Option<(u64, Span)>,
     flavor: Option<(bool, Span)>,
     workers: Option<(usize, Span)>,
@@ -50,6 +51,11 @@ pub(crate) fn check(settings: Vec<Setting>, function: &ItemFn) -> Result<Plan> {
                        remove `keep_on_failure`";
         return Err(Error::new(span, message));
     }
+    if let (true, Some(span)) = (should_panic, written.footprint) {
+        let message = "a test whose footprint is looked at may run in a process of its own, and then it does not panic \
+                       here: remove `footprint`, or catch the panic in the test";
+        return Err(Error::new(span, message));
+    }
     if let (true, ReturnType::Type(_, ty)) = (should_panic, &function.sig.output)
         && !matches!(&**ty, Type::Tuple(unit) if unit.elems.is_empty())
     {
@@ -64,6 +70,7 @@ pub(crate) fn check(settings: Vec<Setting>, function: &ItemFn) -> Result<Plan> {
         keep_on_failure: written.keep_on_failure.is_some(),
         should_panic,
         exit_hooks: written.exit_hooks,
+        footprint: written.footprint.is_some(),
         deadline: written.deadline.map(|(deadline, _)| deadline),
         workers: match (written.flavor, written.workers) {
             (_, Some((count, _))) => Some(count),
@@ -103,8 +110,8 @@ fn read(settings: &[Setting]) -> Result<Written> {
             }
             "worker_threads" => written.workers = Some((workers(setting)?, setting.span())),
             "footprint" => {
-                let message = "`footprint` is not built yet: remove it";
-                return Err(Error::new(setting.span(), message));
+                setting.flag()?;
+                written.footprint = Some(setting.span());
             }
             "start_paused" => {
                 let message = "`start_paused` is not built: call `tokio::time::pause()` first thing in the body, or \
@@ -175,6 +182,11 @@ fn asynchronous(written: &Written, function: &ItemFn, is_test: bool) -> Result<(
         let message =
             "an async test needs castoff's feature `tokio`: `castoff = { .., features = [\"tokio\"] }`";
         return Err(Error::new(token.span(), message));
+    }
+    if is_test && let Some(span) = written.footprint {
+        let message = "another attribute makes this test's runtime, which would be part of what is looked at: remove \
+                       that one, and say its arguments here";
+        return Err(Error::new(span, message));
     }
     if is_test && let Some(span) = of_runtime.or(written.deadline.map(|(_, span)| span)) {
         let message =

@@ -37,6 +37,7 @@ fn call(plan: &Plan, body: &ItemFn) -> TokenStream {
     let leaks = plan.leaks.as_ref().map(|severity| quote!(.leaks(#krate::LeakSeverity::#severity)));
     let keep = plan.keep_on_failure.then(|| quote!(.keep_on_failure()));
     let hooks = plan.exit_hooks.then(|| quote!(.exit_hooks()));
+    let footprint = plan.footprint.then(|| quote!(.footprint()));
     let panics = plan.should_panic.then(|| quote!(.should_panic()));
     let deadline = plan.deadline.map(|milliseconds| quote!(.deadline(#milliseconds)));
     let workers = plan.workers.map(|workers| quote!(.multi_thread(#workers)));
@@ -61,7 +62,7 @@ fn call(plan: &Plan, body: &ItemFn) -> TokenStream {
     };
     quote_spanned! {name.span()=>
         #krate::testing::Attribute::new(::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)))
-            #leaks #keep #hooks #panics #deadline #workers
+            #leaks #keep #hooks #footprint #panics #deadline #workers
             #run
     }
 }

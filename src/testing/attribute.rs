@@ -15,8 +15,10 @@ use crate::manager::ResourceManager;
 use crate::report::text;
 use crate::runtime::helper;
 use crate::teardown::shutdown_within;
+use crate::testing::alone;
 use crate::testing::trial::Trial;
 use crate::testing::verdict::{Findings, fail, say};
+use crate::testing::window::Window;
 
 /// Resources that are named before the rest is only counted.
 const NAMED: usize = 20;
@@ -40,6 +42,7 @@ struct Terms {
     leaks: Option<LeakSeverity>,
     keep_on_failure: bool,
     should_panic: bool,
+    footprint: bool,
 }
 
 #[cfg(feature = "tokio")]
@@ -90,6 +93,12 @@ impl Attribute {
         self
     }
 
+    /// `footprint`
+    pub fn footprint(mut self) -> Attribute {
+        self.terms.footprint = true;
+        self
+    }
+
     /// `exit_hooks`: from now on a signal tears down, this test and all others of the process. They may be there already,
     /// by another test.
     pub fn exit_hooks(self) -> Attribute {
@@ -128,9 +137,10 @@ impl Attribute {
     pub fn run<R: Termination>(self, body: impl FnOnce(&ResourceManager) -> R + Send + 'static) -> ExitCode {
         let terms = self.terms;
         self.watched(move |trial| {
+            let window = terms.window();
             let (trial, ended) = trial.run(|manager| body(manager).report());
             let failed = terms.is_failure(&ended);
-            Judged { ended, failed, end: terms.end(failed, trial) }
+            Judged { ended, failed, end: terms.end(failed, trial) }.and(window)
         })
     }
 
@@ -147,10 +157,18 @@ impl Attribute {
     {
         let (terms, workers) = (self.terms, self.workers);
         self.watched(move |trial| {
-            let runtime =
-                workers.runtime().unwrap_or_else(|error| panic!("the test has no runtime: {error}"));
-            // Gone before the verdict: what its tasks hold is dropped with it.
-            runtime.block_on(terms.run_async(trial, body))
+            let made =
+                || workers.runtime().unwrap_or_else(|error| panic!("the test has no runtime: {error}"));
+            if terms.footprint {
+                // The first of a process leaves things behind that are the process's.
+                drop(made());
+            }
+            let window = terms.window();
+            let runtime = made();
+            let judged = runtime.block_on(terms.run_async(trial, body));
+            // What its tasks hold is dropped with it.
+            drop(runtime);
+            judged.and(window)
         })
     }
 
@@ -168,6 +186,12 @@ impl Attribute {
         terms.run_async(trial, body).await.verdict(terms)
     }
 
+    /// What libtest calls it: a case of a fixture's has more to its name than its function.
+    fn test(&self) -> String {
+        let thread = thread::current();
+        thread.name().filter(|name| *name != "main").unwrap_or(self.name).to_owned()
+    }
+
     fn begin(&self) -> Trial {
         let Terms { leaks, keep_on_failure, .. } = self.terms;
         Trial::begin(Label::from(self.name), self.site, leaks, keep_on_failure)
@@ -176,6 +200,12 @@ impl Attribute {
     /// Runs it here; with a deadline on a thread of the same name, which is left behind when that has passed.
     #[track_caller]
     fn watched(self, run: impl FnOnce(Trial) -> Judged + Send + 'static) -> ExitCode {
+        if self.terms.footprint && !alone::is_alone(&self.test()) {
+            return match alone::run(&self.test()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(message) => fail(None, &message),
+            };
+        }
         let (trial, terms) = (self.begin(), self.terms);
         let Some(deadline) = self.deadline else { return run(trial).verdict(terms) };
         let manager = trial.manager.clone();
@@ -199,6 +229,18 @@ impl Attribute {
 }
 
 impl Judged {
+    /// With what came to the process and stayed.
+    fn and(self, window: Option<Window>) -> Judged {
+        let end = match self.end {
+            End::Torn(findings) => match window.and_then(Window::close) {
+                Some(fault) => End::Torn(findings.and(fault)),
+                None => End::Torn(findings),
+            },
+            kept => kept,
+        };
+        Judged { end, ..self }
+    }
+
     #[track_caller]
     fn verdict(self, terms: Terms) -> ExitCode {
         match self.end {
@@ -212,6 +254,10 @@ impl Judged {
 }
 
 impl Terms {
+    fn window(self) -> Option<Window> {
+        self.footprint.then(Window::open)
+    }
+
     /// For a test that should panic, no panic is a way to fail: libtest fails it if it returns.
     fn instead(self) -> Option<ExitCode> {
         self.should_panic.then_some(ExitCode::SUCCESS)

@@ -20,10 +20,14 @@
 //! The whole of it, and what it can't see, is in `docs/testing.md` in the repository.
 
 #[cfg(feature = "macros")]
+mod alone;
+#[cfg(feature = "macros")]
 mod attribute;
 mod shared;
 mod trial;
 mod verdict;
+#[cfg(feature = "macros")]
+mod window;
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]

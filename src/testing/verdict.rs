@@ -43,6 +43,13 @@ impl Findings {
         Findings { fault: (!faults.is_empty()).then(|| faults.join("\n")), warning }
     }
 
+    /// With one more reason to fail.
+    #[cfg(feature = "macros")]
+    pub(super) fn and(mut self, fault: String) -> Findings {
+        self.fault = Some(self.fault.map_or(fault.clone(), |found| format!("{found}\n{fault}")));
+        self
+    }
+
     /// The result of the test, unless it panicked, or passed and should not have. `failed`: what it returned says so.
     /// `instead` is returned rather than a panic that would be taken for the one that a test should end in.
     #[track_caller]

@@ -4,6 +4,8 @@
 //! A test's name begins with `passes` or `fails`, and a comment `LEAK name` stands on the line that its failure names.
 
 mod ends;
+#[cfg(target_os = "linux")]
+mod footprint;
 mod nextest;
 mod outcomes;
 mod shared;
@@ -22,8 +24,20 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(60);
 
 const PACKAGES: [&str; 4] = ["--package", "castoff-downstream", "--package", "castoff-renamed"];
-const TESTS: [&str; 10] =
-    ["--test", "outcomes", "--test", "crowd", "--test", "held", "--test", "suite", "--test", "renamed"];
+const TESTS: [&str; 12] = [
+    "--test",
+    "outcomes",
+    "--test",
+    "crowd",
+    "--test",
+    "held",
+    "--test",
+    "suite",
+    "--test",
+    "footprint",
+    "--test",
+    "renamed",
+];
 
 fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));

@@ -5,6 +5,8 @@ use std::fmt;
 
 use crate::leak::footprint::Footprint;
 use crate::leak::footprint::descriptor::{Descriptor, Kind};
+use crate::leak::footprint::memory::Mapping;
+use crate::leak::footprint::task::{Child, Thread};
 use crate::leak::footprint::text::Bytes;
 
 /// What came between two [`Footprint`]s and was still there at the second, less what is registered. Each string is a
@@ -104,10 +106,23 @@ pub(super) fn between(before: &Footprint, after: &Footprint) -> FootprintDelta {
         let lines = if descriptor.kind == Kind::Socket { &mut delta.sockets } else { &mut delta.fds };
         lines.push(line);
     }
-    delta.threads = new_threads(before, after);
-    delta.children = new_children(before, after);
-    delta.shared_memory.extend(new_mappings(before, after));
+    delta.threads = new_threads(before, after).map(ToString::to_string).collect();
+    delta.children = new_children(before, after).map(ToString::to_string).collect();
+    delta.shared_memory.extend(new_mappings(before, after).map(ToString::to_string));
     delta
+}
+
+#[cfg(any(feature = "macros", test))]
+impl Footprint {
+    /// Takes what came between two later looks for known: as if it had been there already.
+    pub(crate) fn absorb(&mut self, before: &Footprint, after: &Footprint) {
+        let descriptors = new_descriptors(before, after);
+        self.descriptors.retain(|known| descriptors.iter().all(|new| new.fd != known.fd));
+        self.descriptors.extend(descriptors.into_iter().cloned());
+        self.threads.extend(new_threads(before, after).cloned());
+        self.children.extend(new_children(before, after).cloned());
+        self.mappings.extend(new_mappings(before, after).cloned());
+    }
 }
 
 fn growth(before: &Footprint, after: &Footprint) -> i64 {
@@ -139,29 +154,24 @@ fn any_of(address: &str) -> String {
 
 /// A thread that is not listed before but had started by then was missed there: the kernel may leave one out of a list
 /// from which others go meanwhile.
-fn new_threads(before: &Footprint, after: &Footprint) -> Vec<String> {
+fn new_threads<'a>(before: &Footprint, after: &'a Footprint) -> impl Iterator<Item = &'a Thread> {
     let known: HashSet<(u32, u64)> = before.threads.iter().map(|it| (it.tid, it.started)).collect();
-    let threads = after.threads.iter().filter(|it| {
-        let stayed = known.contains(&(it.tid, it.started)) || it.started < before.begun;
+    let begun = before.begun;
+    after.threads.iter().filter(move |it| {
+        let stayed = known.contains(&(it.tid, it.started)) || it.started < begun;
         !stayed && !it.is_own() && !after.registered.has_thread(it)
-    });
-    threads.map(ToString::to_string).collect()
+    })
 }
 
-fn new_children(before: &Footprint, after: &Footprint) -> Vec<String> {
+fn new_children<'a>(before: &Footprint, after: &'a Footprint) -> impl Iterator<Item = &'a Child> {
     let known: HashSet<(u32, u64)> = before.children.iter().map(|it| (it.pid, it.started)).collect();
-    let children = after
-        .children
-        .iter()
-        .filter(|it| !known.contains(&(it.pid, it.started)) && !after.registered.has_child(it));
-    children.map(ToString::to_string).collect()
+    let is_new = move |it: &&Child| !known.contains(&(it.pid, it.started)) && !after.registered.has_child(it);
+    after.children.iter().filter(is_new)
 }
 
-fn new_mappings(before: &Footprint, after: &Footprint) -> Vec<String> {
-    let known: HashSet<_> = before.mappings.iter().map(|it| &it.inode).collect();
-    let mappings =
-        after.mappings.iter().filter(|it| !known.contains(&it.inode) && !after.registered.has_mapping(it));
-    mappings.map(ToString::to_string).collect()
+fn new_mappings<'a>(before: &Footprint, after: &'a Footprint) -> impl Iterator<Item = &'a Mapping> {
+    let known: HashSet<_> = before.mappings.iter().map(|it| it.inode.clone()).collect();
+    after.mappings.iter().filter(move |it| !known.contains(&it.inode) && !after.registered.has_mapping(it))
 }
 
 #[cfg(test)]
@@ -169,7 +179,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::leak::footprint::task::{Child, Thread};
 
     fn footprint(begun: u64, threads: &[(u32, u64)], children: &[(u32, u64)]) -> Footprint {
         let thread = |&(tid, started): &(u32, u64)| Thread { tid, name: "worker".into(), started };
@@ -200,6 +209,14 @@ mod tests {
         assert_eq!((delta.threads.len(), delta.children.len()), (1, 1), "{delta}");
         let delta = between(&before, &footprint(20, &[(1, 5)], &[(2, 5)]));
         assert!(delta.is_empty(), "{delta}");
+    }
+
+    #[test]
+    fn what_is_absorbed_is_known_from_then_on() {
+        let mut known = footprint(10, &[(1, 5)], &[]);
+        known.absorb(&footprint(20, &[(1, 5)], &[]), &footprint(30, &[(1, 5), (3, 25)], &[(4, 25)]));
+        let delta = between(&known, &footprint(40, &[(1, 5), (3, 25), (5, 35)], &[(4, 25)]));
+        assert_eq!((&delta.threads[..], delta.children.len()), (&["thread 5 `worker`".to_owned()][..], 0));
     }
 
     #[test]

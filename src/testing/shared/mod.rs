@@ -38,6 +38,8 @@ use crate::testing::shared::making::{Making, needed, used};
 use crate::testing::shared::recipe::Recipe;
 use crate::testing::thread_name;
 use crate::testing::verdict::say;
+#[cfg(feature = "macros")]
+use crate::testing::window::for_the_process;
 use crate::unwind::contain;
 
 /// Something that the tests of a process share: made by the first that asks for it, cleaned when the process ends.
@@ -263,7 +265,12 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let making = Making::begin(self.key(), self.label, &manager);
         let made = {
             let _entered = Entered::enter(&manager);
-            self.recipe.make(&manager)
+            #[cfg(feature = "macros")]
+            let made = for_the_process(|| self.recipe.make(&manager));
+            // Nobody can ask for footprints.
+            #[cfg(not(feature = "macros"))]
+            let made = self.recipe.make(&manager);
+            made
         };
         let needs = making.end();
         let cause = match made {

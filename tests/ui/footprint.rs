@@ -1,4 +1,0 @@
-//! Refused: what is not built yet.
-
-#[castoff::test(footprint)]
-fn test() {}

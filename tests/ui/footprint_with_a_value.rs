@@ -1,0 +1,4 @@
+//! Refused: a look at some of it.
+
+#[castoff::test(footprint = "threads")]
+fn test() {}
