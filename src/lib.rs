@@ -36,6 +36,7 @@ mod work;
 mod cleanup;
 mod error;
 mod finding;
+mod foreign;
 mod id;
 mod resource;
 #[cfg(feature = "serde")]
@@ -94,6 +95,7 @@ pub use crate::events::{ResourceEvent, Subscription};
 pub use crate::exit::{DumpError, LeakDump, dump_on};
 pub use crate::exit::{ExitHooks, ExitOptions, ExitReporting, ExitSignal, ShutdownToken, run};
 pub use crate::finding::{LeakReason, ResourceLeak, Touches};
+pub use crate::foreign::{ForeignRegistry, ForeignRegistryError};
 pub use crate::guard::{Always, OnSuccess, OnUnwind, ResourceGuard, Strategy};
 pub use crate::id::{Label, ResourceId};
 pub use crate::leak::footprint::{Footprint, FootprintDelta};

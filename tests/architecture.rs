@@ -15,6 +15,7 @@ const LAYERS: [&[&str]; 12] = [
         "clock",
         "error",
         "finding",
+        "foreign",
         "fork",
         "id",
         "memory",

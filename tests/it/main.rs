@@ -5,6 +5,7 @@
 mod asynchronous;
 mod deferral;
 mod events;
+mod foreign;
 mod graph;
 mod guard;
 mod leaks;
