@@ -24,7 +24,7 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(60);
 
 const PACKAGES: [&str; 4] = ["--package", "castoff-downstream", "--package", "castoff-renamed"];
-const TESTS: [&str; 12] = [
+const TESTS: [&str; 14] = [
     "--test",
     "outcomes",
     "--test",
@@ -35,6 +35,8 @@ const TESTS: [&str; 12] = [
     "suite",
     "--test",
     "footprint",
+    "--test",
+    "own_main",
     "--test",
     "renamed",
 ];
