@@ -1,5 +1,6 @@
 //! What was counted: [`ResourceStats`], their growth, and cleanup [`Latency`].
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -206,33 +207,70 @@ impl serde::Serialize for Latency {
     }
 }
 
-/// The histogram behind [`Latency`], made with the first cleanup: most scopes are gone before they need one. It is as
-/// large as it will ever be then, 18 KiB, so that a manager does not grow with what comes and goes.
-#[derive(Default)]
-pub(crate) struct Latencies(Option<Box<Histogram<u32>>>);
+/// The cleanups of a manager by how long they took, behind [`Latency`]: a list of the first few, then a histogram. Most
+/// scopes, those of tests above all, are gone before they need one, and adding it to their parent's reads all of it. It
+/// is as large as it will ever be then, 18 KiB, so that a manager does not grow with what comes and goes.
+pub(crate) enum Latencies {
+    /// Nanoseconds, and how often: as they will be recorded.
+    Few(Vec<(u64, u32)>),
+    Many(Box<Histogram<u32>>),
+}
+
+/// So many entries are worth no histogram yet.
+const FEW: usize = 32;
 
 /// An hour, in nanoseconds: longer cleanups count as that long.
 const LONGEST: u64 = 3_600_000_000_000;
 
+impl Default for Latencies {
+    fn default() -> Latencies {
+        Latencies::Few(Vec::new())
+    }
+}
+
 impl Latencies {
     /// Counts `times` cleanups that took this long.
     pub(crate) fn record(&mut self, elapsed: Duration, times: u64) {
-        if self.0.is_none() {
-            self.0 = Histogram::new_with_max(LONGEST, 2).ok().map(Box::new);
-        }
-        if let Some(histogram) = &mut self.0 {
-            let nanoseconds = u64::try_from(elapsed.as_nanos()).map_or(LONGEST, |value| value.min(LONGEST));
+        let nanoseconds = u64::try_from(elapsed.as_nanos()).map_or(LONGEST, |value| value.min(LONGEST));
+        self.count(nanoseconds, u32::try_from(times).unwrap_or(u32::MAX));
+    }
+
+    fn count(&mut self, nanoseconds: u64, times: u32) {
+        match self {
+            Latencies::Few(entries) if entries.len() < FEW => entries.push((nanoseconds, times)),
+            Latencies::Few(entries) => {
+                let entries = std::mem::take(entries);
+                if let Some(mut histogram) = histogram(&entries) {
+                    histogram.saturating_record_n(nanoseconds, times);
+                    *self = Latencies::Many(histogram);
+                }
+            }
             // Within its bounds nothing is refused, and counts saturate.
-            histogram.saturating_record_n(nanoseconds, u32::try_from(times).unwrap_or(u32::MAX));
+            Latencies::Many(histogram) => histogram.saturating_record_n(nanoseconds, times),
         }
     }
 
     pub(crate) fn add(&mut self, other: &Latencies) {
-        let Some(theirs) = &other.0 else { return };
-        match &mut self.0 {
-            None => self.0 = Some(theirs.clone()),
+        match (&mut *self, other) {
+            (_, Latencies::Few(theirs)) => {
+                theirs.iter().for_each(|(value, times)| self.count(*value, *times))
+            }
             // Both have the same bounds, so the sum always fits.
-            Some(ours) => ours.add(&**theirs).unwrap_or(()),
+            (Latencies::Many(ours), Latencies::Many(theirs)) => ours.add(&**theirs).unwrap_or(()),
+            (Latencies::Few(ours), Latencies::Many(theirs)) => {
+                let ours = std::mem::take(ours);
+                *self = Latencies::Many(theirs.clone());
+                ours.into_iter().for_each(|(value, times)| self.count(value, times));
+            }
+        }
+    }
+
+    /// All of them, if there are any.
+    fn read(&self) -> Option<Cow<'_, Histogram<u32>>> {
+        match self {
+            Latencies::Few(entries) if entries.is_empty() => None,
+            Latencies::Few(entries) => histogram(entries).map(|histogram| Cow::Owned(*histogram)),
+            Latencies::Many(histogram) => Some(Cow::Borrowed(&**histogram)),
         }
     }
 
@@ -240,8 +278,9 @@ impl Latencies {
     #[cfg(feature = "metrics")]
     pub(crate) fn advance(&mut self, now: Latencies) -> Vec<(f64, usize)> {
         let before = std::mem::replace(self, now);
-        let counted = |value| before.0.as_ref().map_or(0, |before| before.count_at(value));
-        let news = self.0.iter().flat_map(|now| now.iter_recorded()).filter_map(|recorded| {
+        let (before, now) = (before.read(), self.read());
+        let counted = |value| before.as_ref().map_or(0, |before| before.count_at(value));
+        let news = now.iter().flat_map(|now| now.iter_recorded()).filter_map(|recorded| {
             let value = recorded.value_iterated_to();
             let count = recorded.count_at_value().checked_sub(counted(value)).filter(|count| *count > 0)?;
             Some((value as f64 / 1e9, count as usize))
@@ -250,7 +289,7 @@ impl Latencies {
     }
 
     pub(crate) fn summary(&self) -> Latency {
-        let Some(histogram) = &self.0 else { return Latency::default() };
+        let Some(histogram) = self.read() else { return Latency::default() };
         let value = |q: f64| histogram.value_at_quantile(q);
         Latency {
             points: std::array::from_fn(|n| {
@@ -260,6 +299,12 @@ impl Latencies {
             count: histogram.len(),
         }
     }
+}
+
+fn histogram(entries: &[(u64, u32)]) -> Option<Box<Histogram<u32>>> {
+    let mut histogram = Histogram::new_with_max(LONGEST, 2).ok().map(Box::new)?;
+    entries.iter().for_each(|(value, times)| histogram.saturating_record_n(*value, *times));
+    Some(histogram)
 }
 
 /// What a manager has published as metrics.
@@ -305,6 +350,32 @@ mod tests {
         latencies.record(Duration::MAX, 1);
         let hours = latencies.summary().max().map_or(0.0, |max| max.as_secs_f64() / 3_600.0);
         assert!((hours - 1.0).abs() < 0.02, "{hours}");
+    }
+
+    #[test]
+    fn a_few_are_told_as_many_are_and_are_counted_once_when_they_become_many() {
+        for count in [1, FEW - 1, FEW, FEW + 1, 10 * FEW] {
+            let mut latencies = Latencies::default();
+            (1..=count).for_each(|n| latencies.record(Duration::from_micros(n as u64), 64));
+            let summary = latencies.summary();
+            assert_eq!(summary.count(), 64 * count as u64);
+            let max = summary.max().map_or(0.0, |max| max.as_secs_f64() * 1e6);
+            assert!((max / count as f64 - 1.0).abs() < 0.02, "{count}: {max}");
+        }
+    }
+
+    #[test]
+    fn sums_of_a_few_and_of_many_count_both() {
+        for (ours, theirs) in [(3, 5), (3, 100), (100, 5), (100, 200), (FEW, 1)] {
+            let made = |count: usize| {
+                let mut latencies = Latencies::default();
+                (0..count).for_each(|n| latencies.record(Duration::from_nanos(n as u64), 1));
+                latencies
+            };
+            let mut sum = made(ours);
+            sum.add(&made(theirs));
+            assert_eq!(sum.summary().count(), (ours + theirs) as u64, "{ours} and {theirs}");
+        }
     }
 
     #[test]

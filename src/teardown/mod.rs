@@ -317,6 +317,11 @@ fn pass(
         node.tell(&ResourceEvent::TeardownStarted { manager: manager.clone() });
     }
     let report = match whole {
+        // As most scopes are when they end: there is nothing to order, to run or to wait for.
+        Some((choice, inbox)) if choice.items.is_empty() => {
+            inbox.close();
+            TeardownReport::new(manager.clone(), Vec::new(), start.elapsed())
+        }
         Some((choice, inbox)) => {
             let order = order(node, &choice, options.force);
             run(node, choice, order, options, inbox, start, &mut entry.turn)
