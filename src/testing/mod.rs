@@ -17,6 +17,8 @@
 //! `count`, `warn`, `fail`), else [`ManagerConfig::leaks`](crate::ManagerConfig::leaks) of the manager around the test,
 //! else it fails. `CASTOFF_LEAKS_ALLOW` names a [list](crate::LeakAllowList) of leaks that are known.
 //!
+//! What is too slow to be made for each test is [`Shared`] among them.
+//!
 //! The whole of it, and what it can't see, is in `docs/testing.md` in the repository.
 
 #[cfg(feature = "macros")]
