@@ -1,6 +1,6 @@
 //! One teardown at the end of the process, on a thread of its own, within its time.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -37,6 +37,9 @@ static ROOT: OnceLock<Root> = OnceLock::new();
 /// What others use to their end: torn down after the global manager.
 static LAST: OnceLock<Arc<Node>> = OnceLock::new();
 
+/// Set before the last one is looked for: who makes something there looks here afterwards, so one sees the other.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
 /// From now on this manager is torn down at the end of the process.
 pub(crate) fn watch_over(node: &Arc<Node>) {
     if ROOT.set(Root { node: node.clone(), process: std::process::id() }).is_ok() {
@@ -52,9 +55,15 @@ pub(crate) fn watch_over_last(node: &Arc<Node>) {
     debug_assert!(first.is_ok(), "only one manager is the last");
 }
 
-/// The manager that is torn down after the global one, if it has been made.
+/// The process is ending: the manager that is torn down after the global one, if it has been made.
 pub(super) fn last() -> Option<&'static Arc<Node>> {
+    ENDING.store(true, SeqCst);
     LAST.get()
+}
+
+/// Whether the process is ending: what is put below the last manager now may be cleaned by nobody.
+pub(crate) fn is_ending() -> bool {
+    ENDING.load(SeqCst)
 }
 
 /// The global manager, if it has been made, by this process.
@@ -65,16 +74,17 @@ pub(super) fn root() -> Option<&'static Arc<Node>> {
 /// The end of the process, by the C library. Thread-locals of this thread are gone, and it may hold any lock.
 /// Whether it has to fail: leaks were found, and that was asked for.
 pub(super) fn at_exit() -> bool {
-    finish("process exit", CleanupReason::ProcessExit);
+    finish("process exit", CleanupReason::ProcessExit, true);
     FAILED.load(Relaxed)
 }
 
-/// Tears the global manager down, and the last one, if there is anything to do, or waits for who does that. Returns
-/// within the global manager's deadline and [`GRACE`], or does not return where a signal's end is under way.
-pub(super) fn finish(why: &'static str, reason: CleanupReason) {
+/// Tears the global manager down, and if `all` ends the last one, if there is anything to do, or waits for who does that.
+/// Returns within the global manager's deadline and [`GRACE`], or does not return where a signal's end is under way.
+pub(super) fn finish(why: &'static str, reason: CleanupReason, all: bool) {
     let Some(root) = root() else { return };
     signal::wait_for_end();
-    let roots: Vec<Arc<Node>> = std::iter::once(root).chain(last()).cloned().collect();
+    let last = if all { last() } else { None };
+    let roots: Vec<Arc<Node>> = std::iter::once(root).chain(last).cloned().collect();
     if roots.iter().any(is_needed) {
         let deadline = root.config.shutdown_deadline;
         let run = move || {

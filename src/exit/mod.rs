@@ -33,5 +33,5 @@ pub use main_scope::run;
 pub use options::{ExitOptions, ExitReporting, ExitSignal};
 pub use token::ShutdownToken;
 
-pub(crate) use end::{watch_over, watch_over_last};
+pub(crate) use end::{is_ending, watch_over, watch_over_last};
 pub(crate) use hooks::install;

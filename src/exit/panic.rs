@@ -39,7 +39,7 @@ fn before_abort() {
         after(Instant::now(), root.config.shutdown_deadline.saturating_add(GRACE))
     });
     if is_first {
-        finish("panic", CleanupReason::Panicking);
+        finish("panic", CleanupReason::Panicking, true);
         return;
     }
     // A cleanup of the teardown that the first panic began, or anybody else: what returns from here aborts the

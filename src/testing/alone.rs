@@ -18,8 +18,8 @@ use crate::unwind::contain;
 const LATE: Duration = Duration::from_millis(200);
 
 /// Options of libtest's that are followed by a value.
-const WITH_A_VALUE: [&str; 8] =
-    ["--test-threads", "--skip", "--logfile", "--color", "--format", "--shuffle-seed", "-Z", "--report-time"];
+const WITH_A_VALUE: [&str; 7] =
+    ["--test-threads", "--skip", "--logfile", "--color", "--format", "--shuffle-seed", "-Z"];
 
 /// Whether no other test runs in this process.
 pub(super) fn is_alone(name: &str) -> bool {

@@ -97,6 +97,28 @@ fn it_is_cleaned_after_what_the_test_holds_when_that_ends_the_process() {
     once_and_in_order(&lines);
 }
 
+#[test]
+fn a_main_under_test_that_tears_down_the_global_manager_does_not_reach_it() {
+    let log = Log::new();
+    let path = log.path();
+    let environment = [("SUITE_LOG", path.to_str().expect("it is a text"))];
+    let output = run("suite", &["runs_a_main", "--exact", "--ignored"], &environment);
+    assert_eq!(output.status.code(), Some(0));
+    let mut lines = log.only();
+    assert_eq!(lines.remove(2), "main cleaned", "{lines:?}");
+    once_and_in_order(&lines);
+}
+
+#[test]
+fn what_is_asked_for_first_when_the_process_is_ending_is_refused() {
+    let log = Log::new();
+    let output = suite(&["exits_and_asks_then", "--exact", "--ignored"], &log);
+    assert_eq!(output.status.code(), Some(3));
+    let lines = log.only();
+    assert!(lines.len() == 1 && lines[0].contains("`database`"), "{lines:?}");
+    assert!(lines[0].contains("could not be made: the process is ending"), "{lines:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn it_is_cleaned_after_what_the_test_holds_when_a_signal_ends_the_process() {

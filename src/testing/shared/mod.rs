@@ -27,6 +27,7 @@ pub use self::recipe::Made;
 
 use crate::cleanup::{CleanupReason, Outcome};
 use crate::error::RegisterError;
+use crate::exit::is_ending;
 use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
 use crate::manager::{Entered, ResourceManager};
@@ -262,6 +263,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
     /// The one attempt.
     fn make(&self, by: Label) -> Result<ResourceGuard<Arc<T>>, SharedError> {
         let manager = ResourceManager::shared().child_at(self.label.into(), self.created_at);
+        // After the manager is there: what ends the process looks for that after it has said so.
+        if is_ending() {
+            return Err(self.error(by, Cause::Failed("the process is ending".into())));
+        }
         let making = Making::begin(self.key(), self.label, &manager);
         let made = {
             let _entered = Entered::enter(&manager);

@@ -179,6 +179,14 @@ mod awaiting {
     }
 
     #[test]
+    fn what_awaits_it_can_be_spawned() {
+        fn spawned<T: Send>(_: T) {}
+        static SHARED: Shared<u8> = Shared::new_async("spawned", &async || 1, &async |_| ());
+        spawned(SHARED.get_async());
+        spawned(SHARED.try_get_async());
+    }
+
+    #[test]
     fn what_one_runtime_asked_for_serves_the_next_after_that_one_has_ended() {
         static ECHO: Shared<Echo> = Shared::new_async("echo", &start, &async |_| ());
         watchdog(LIMIT, || {

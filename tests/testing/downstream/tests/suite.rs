@@ -126,6 +126,25 @@ fn exits(manager: &ResourceManager) {
     std::process::exit(3);
 }
 
+/// What is asked for first when the process is ending is not made.
+#[castoff::test]
+#[ignore = "it ends the process"]
+fn exits_and_asks_then(manager: &ResourceManager) {
+    let _table = manager.guard("table", || match DATABASE.try_get() {
+        Ok(_) => log("database given"),
+        Err(error) => log(&error.to_string()),
+    });
+    std::process::exit(3);
+}
+
+/// The `main` of a program under test, which tears down the global manager.
+#[castoff::test]
+#[ignore = "it would tear down what other tests hold"]
+fn runs_a_main() {
+    SCHEMA.get();
+    castoff::run(|| std::mem::forget(ResourceManager::global().guard("of main", || log("main cleaned"))));
+}
+
 #[castoff::test(exit_hooks)]
 #[ignore = "it waits for a signal"]
 fn waits_for_a_signal(manager: &ResourceManager) {
