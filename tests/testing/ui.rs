@@ -1,4 +1,4 @@
-//! What `#[castoff::test]` refuses, and at which token: each file of tests/ui is one mistake, named after it.
+//! What `#[castoff::test]` and `Shared` refuse, and at which token: each file of tests/ui is one mistake, named after it.
 //!
 //! Compiled by rustc itself against the castoff that cargo has just built, and compared with the file's `.stderr` line by
 //! line, in the short form: place and message, which are castoff's, without the drawing, which is the compiler's. With
