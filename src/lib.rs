@@ -1,6 +1,9 @@
 #![doc = include_str!("../docs/crate.md")]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+// What people hold, ready to adopt.
+pub mod adapters;
+
 // Drivers: they start things, and look.
 mod exit;
 mod leak;
@@ -116,6 +119,9 @@ pub use crate::teardown::plan::TeardownPlan;
 pub use crate::usage::MemoryUsage;
 
 // Their examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/adapters.md")]
+extern crate self as adapters_guide;
 #[cfg(all(doctest, feature = "tokio"))]
 #[doc = include_str!("../docs/async.md")]
 extern crate self as asynchronous;

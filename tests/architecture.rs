@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. A module imports from lower layers and itself, and from its own layer where no
 /// circle arises.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &[
         "cleanup",
         "clock",
@@ -26,6 +26,8 @@ const LAYERS: [&[&str]; 12] = [
         "unwind",
         "usage",
     ],
+    // They know the vocabulary, and nobody knows them: see `adapters_know_the_vocabulary_and_nobody_knows_them`.
+    &["adapters"],
     &["config", "events", "runtime", "stats"],
     &["graph", "report"],
     &["registry"],
@@ -44,6 +46,9 @@ const NOT_IN_GRAPH: [&str; 4] = ["Mutex", "Lock", "Instant", "Box<dyn"];
 
 /// The only files that may hold unsafe code.
 const UNSAFE: [&str; 4] = ["src/cleanup/work.rs", "src/exit/sys.rs", "src/fork.rs", "src/registry/biased.rs"];
+
+/// All that an adapter may know of castoff.
+const FOR_ADAPTERS: [&str; 4] = ["cleanup", "error", "id", "resource"];
 
 /// What would define something in `lib.rs`.
 const DEFINES: [&str; 9] =
@@ -343,6 +348,20 @@ fn definitions(sources: &[Source]) -> Vec<String> {
     named(sources, |source| source.path == "src/lib.rs", |it| &it.bare, &DEFINES)
 }
 
+/// What adapters import beyond the vocabulary, and who imports them.
+fn around_adapters(sources: &[Source]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for Import { from, to, at } in imports(sources) {
+        if from == "adapters" && !FOR_ADAPTERS.contains(&to.as_str()) {
+            wrong.push(format!("{at}: an adapter imports `{to}`, which is more than the vocabulary"));
+        }
+        if to == "adapters" {
+            wrong.push(format!("{at}: `{from}` imports adapters"));
+        }
+    }
+    wrong
+}
+
 fn unwraps(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     for source in sources.iter().filter(|source| !source.is_for_tests()) {
@@ -417,6 +436,11 @@ fn exit_does_not_know_petgraph() {
 }
 
 #[test]
+fn adapters_know_the_vocabulary_and_nobody_knows_them() {
+    none(&around_adapters(&sources()));
+}
+
+#[test]
 fn nothing_that_is_shipped_unwraps() {
     none(&unwraps(&sources()));
 }
@@ -464,6 +488,14 @@ fn each_check_names_the_line_of_what_it_is_for() {
     assert_eq!(unsafety(&plant("src/fork.rs", code)), [""; 0]);
     let petgraph = in_exit(&plant("src/exit/end.rs", "// petgraph\nuse petgraph::Graph;"));
     assert_eq!(petgraph, ["src/exit/end.rs:2: `petgraph`"]);
+    let adapter =
+        around_adapters(&plant("src/adapters/file.rs", "use super::held;\nuse crate::{id, sync::Lock};"));
+    assert_eq!(
+        adapter,
+        ["src/adapters/file.rs:2: an adapter imports `sync`, which is more than the vocabulary"]
+    );
+    let known = around_adapters(&plant("src/guard.rs", "use crate::adapters::Restore;"));
+    assert_eq!(known, ["src/guard.rs:1: `guard` imports adapters"]);
     let unwrap = "#[cfg(test)]\nmod tests { fn f() { a.unwrap(); } }\nfn g() { b.unwrap() }";
     assert_eq!(unwraps(&plant("src/id.rs", unwrap)), ["src/id.rs:3: `.unwrap()`"]);
     assert_eq!(definitions(&plant("src/lib.rs", "mod a;\npub fn f() {}")), ["src/lib.rs:2: `fn`"]);

@@ -1,0 +1,18 @@
+//! Resources for what people hold: a typed value for each kind, ready for [`adopt`](crate::ResourceManager::adopt).
+//!
+//! Each takes the real thing and shares it with its cleanup, so that a teardown can end it while the guard is still
+//! held. Four rules hold for all of them:
+//!
+//! 1. **By handle.** A cleanup ends what was adopted and nothing else: not what got the same number, path or name later.
+//! 2. **Already gone is a success.** Whoever ends the thing before its cleanup has done the cleanup's work.
+//! 3. **After its cleanup a value says so.** A guard that is still held answers with errors or `None`; it never panics.
+//! 4. **Bounded where it can be.** What may have to wait has a limit of its own, and forces where it can.
+//!
+//! `docs/adapters.md` has the table of all of them, and how to write your own.
+
+// Architecture: adapters know the vocabulary (`cleanup`, `id`, `resource`) and nothing else of castoff, and nothing knows
+// them. A file for each kind; a folder where a kind has many.
+mod custom;
+mod held;
+
+pub use custom::{Place, Restore};

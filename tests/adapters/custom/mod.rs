@@ -1,0 +1,3 @@
+//! State that is put back.
+
+mod restore;
