@@ -14,5 +14,8 @@
 // them. A file for each kind; a folder where a kind has many.
 mod custom;
 mod held;
+mod process;
 
 pub use custom::{Place, Restore};
+#[cfg(all(unix, feature = "process"))]
+pub use process::{ChildError, ChildProcess};

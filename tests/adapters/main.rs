@@ -9,3 +9,4 @@ mod contract;
 mod alone;
 
 mod custom;
+mod process;

@@ -1,0 +1,186 @@
+//! A child that nobody reaps before its cleanup does, and the group that it leads.
+//!
+//! As long as a child is not reaped, running or a zombie, the kernel gives its number to no other process and to no
+//! other group. So all looks are made without reaping (`WNOWAIT`), all signals are sent before the reap and under the
+//! lock that it needs, and the number is the child's whenever it is used. Whoever reaps behind our back (a `waitpid(-1)`
+//! elsewhere, an ignored SIGCHLD) is noticed by a look before each signal: the child is no longer ours then.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
+
+/// Who can reap it.
+#[derive(Debug)]
+pub(super) enum Owned {
+    Std(Child),
+    #[cfg(feature = "tokio")]
+    Tokio(Box<tokio::process::Child>),
+}
+
+impl Owned {
+    /// Reaps it. Only for what has ended: this waits.
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        match self {
+            Owned::Std(child) => child.wait(),
+            #[cfg(feature = "tokio")]
+            Owned::Tokio(child) => {
+                child.try_wait()?.ok_or_else(|| io::Error::other("it has ended, and tokio can't reap it"))
+            }
+        }
+    }
+}
+
+/// What is known of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Seen {
+    Running,
+    /// It is a zombie, or was reaped here.
+    Ended(ExitStatus),
+    /// Somebody else has reaped it: its number may be another's.
+    Lost,
+}
+
+#[derive(Debug)]
+pub(super) struct Leader {
+    pid: Pid,
+    /// Whether it leads a group of its own.
+    group: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    child: Option<Owned>,
+    /// Set once it has been reaped.
+    status: Option<ExitStatus>,
+}
+
+impl Leader {
+    pub(super) fn new(child: Owned, pid: Pid, group: bool) -> Leader {
+        Leader { pid, group, state: Mutex::new(State { child: Some(child), status: None }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn look(&self) -> io::Result<Seen> {
+        self.look_at(&self.state())
+    }
+
+    fn look_at(&self, state: &State) -> io::Result<Seen> {
+        if let Some(status) = state.status {
+            return Ok(Seen::Ended(status));
+        }
+        let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match rustix::process::waitid(WaitId::Pid(self.pid), only_look) {
+            Ok(None) | Err(Errno::INTR) => Ok(Seen::Running),
+            Ok(Some(ended)) => Ok(Seen::Ended(status_of(&ended))),
+            Err(Errno::CHILD) => Ok(Seen::Lost),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sends a signal to it, and to its group if it leads one. Nothing if it is not ours any more.
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        let state = self.state();
+        if state.status.is_some() || self.look_at(&state)? == Seen::Lost {
+            return Ok(());
+        }
+        let sent = match self.group {
+            true => rustix::process::kill_process_group(self.pid, signal),
+            false => rustix::process::kill_process(self.pid, signal),
+        };
+        match sent {
+            // A zombie alone in its group: some systems say so by one of these.
+            Err(Errno::SRCH | Errno::PERM) if self.look_at(&state)? != Seen::Running => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Whether it or a member of its group runs.
+    pub(super) fn is_alive(&self) -> io::Result<bool> {
+        Ok(match self.look()? {
+            Seen::Running => true,
+            Seen::Ended(_) => self.state().status.is_none() && self.group && has_living(self.pid),
+            Seen::Lost => false,
+        })
+    }
+
+    /// Waits until all have ended, or for so long. Whether they have.
+    pub(super) fn ends_within(&self, limit: Duration) -> io::Result<bool> {
+        let (start, mut pause) = (Instant::now(), Pause::default());
+        while self.is_alive()? {
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            thread::sleep(pause.next().min(left));
+        }
+        Ok(true)
+    }
+
+    /// Reaps what has ended; what is left of its group is killed first, while the number is still the group's.
+    pub(super) fn reap(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)?;
+        let mut state = self.state();
+        if self.look_at(&state)? == Seen::Running {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it runs although it was sent SIGKILL"));
+        }
+        if let Some(mut child) = state.child.take() {
+            // If somebody else has reaped it this is what there is to know.
+            state.status = child.reap().ok();
+        }
+        Ok(())
+    }
+
+    /// The child, if nobody has reaped it. Only with no cleanup to come.
+    pub(super) fn into_child(self) -> Option<Owned> {
+        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).child
+    }
+}
+
+/// How long until the next look: short first, as most children end at once.
+#[derive(Default)]
+pub(super) struct Pause(u32);
+
+impl Pause {
+    pub(super) fn next(&mut self) -> Duration {
+        self.0 = (self.0 + 1).min(20);
+        Duration::from_millis(self.0.into())
+    }
+}
+
+/// As `wait` would give it: the exit code in the second byte, a signal in the first, with a bit for a core.
+fn status_of(ended: &WaitIdStatus) -> ExitStatus {
+    const CORE: i32 = 0x80;
+    let core = if ended.dumped() { CORE } else { 0 };
+    let raw = ended.exit_status().map(|code| (code & 0xff) << 8);
+    ExitStatus::from_raw(raw.or(ended.terminating_signal().map(|signal| signal | core)).unwrap_or(0))
+}
+
+/// Whether any process of this group runs, zombies left out. What can't be asked is taken to have ended.
+#[cfg(target_os = "linux")]
+fn has_living(group: Pid) -> bool {
+    let group = group.as_raw_nonzero().to_string();
+    let living = |entry: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // proc(5): pid (command) state parent group. The command may hold anything.
+        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+        let (state, in_group) = (fields.next()?, fields.nth(1)?);
+        (in_group == group && !matches!(state, "Z" | "X")).then_some(())
+    };
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().any(|entry| living(entry).is_some())
+}
+
+/// There is no list to look in: when its leader has ended, what is left of a group is killed.
+#[cfg(not(target_os = "linux"))]
+fn has_living(_: Pid) -> bool {
+    false
+}

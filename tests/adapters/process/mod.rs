@@ -1,0 +1,4 @@
+//! Children, threads and tasks.
+
+#[cfg(all(target_os = "linux", feature = "process"))]
+mod child;
