@@ -4,7 +4,10 @@
 //! for that, within its timeout. What was taken out is ended with no lock held.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::id::Label;
 
 /// A thing that is there until somebody takes it out.
 pub(super) struct Held<T>(Arc<Mutex<Option<T>>>);
@@ -19,10 +22,20 @@ impl<T> Held<T> {
         self.lock().take()
     }
 
+    /// Uses it where it is. `None` if it has been taken out.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.lock().as_mut().map(f)
+    }
+
     // A panic of who used it says nothing about whether it has to be ended.
     fn lock(&self) -> MutexGuard<'_, Option<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a guard that is still held answers after the cleanup.
+pub(super) fn closed(label: &Label) -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, format!("`{label}` was closed by its cleanup"))
 }
 
 impl<T> Clone for Held<T> {

@@ -13,9 +13,17 @@
 // Architecture: adapters know the vocabulary (`cleanup`, `id`, `resource`) and nothing else of castoff, and nothing knows
 // them. A file for each kind; a folder where a kind has many.
 mod custom;
+mod file;
 mod held;
 mod process;
 
 pub use custom::{Place, Restore};
+#[cfg(feature = "notify")]
+pub use file::FileWatcher;
+#[cfg(feature = "memmap2")]
+pub use file::MemoryMap;
+pub use file::{FileLock, OpenFile, Writer};
+#[cfg(feature = "tempfile")]
+pub use file::{TemporaryDirectory, TemporaryFile};
 #[cfg(all(unix, feature = "process"))]
 pub use process::{ChildError, ChildProcess};

@@ -9,4 +9,5 @@ mod contract;
 mod alone;
 
 mod custom;
+mod file;
 mod process;

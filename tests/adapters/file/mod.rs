@@ -1,0 +1,13 @@
+//! Files and what is made of them, on the real file system.
+
+#[cfg(target_os = "linux")]
+mod lock;
+#[cfg(all(unix, feature = "memmap2"))]
+mod map;
+#[cfg(target_os = "linux")]
+mod open;
+#[cfg(feature = "tempfile")]
+mod temporary;
+#[cfg(feature = "notify")]
+mod watcher;
+mod writer;
