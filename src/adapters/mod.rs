@@ -25,5 +25,10 @@ pub use file::MemoryMap;
 pub use file::{FileLock, OpenFile, Writer};
 #[cfg(feature = "tempfile")]
 pub use file::{TemporaryDirectory, TemporaryFile};
+#[cfg(feature = "signal-hook")]
+pub use process::SignalHandler;
 #[cfg(all(unix, feature = "process"))]
 pub use process::{ChildError, ChildProcess};
+pub use process::{StopSignal, Worker, WorkerError};
+#[cfg(feature = "tokio")]
+pub use process::{Task, TaskError, Tasks};

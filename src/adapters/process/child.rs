@@ -8,12 +8,13 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
-use super::leader::{Leader, Owned, Pause, Seen};
-use crate::cleanup::{Cleanup, CleanupContext};
+use super::leader::{Leader, Owned, Seen};
+use super::pause::{Pause, before_it_is_given_up};
+use crate::cleanup::Cleanup;
 use crate::id::Label;
 use crate::resource::{Category, Resource};
 
@@ -231,16 +232,10 @@ impl Resource for ChildProcess {
                 leader.reap()?;
                 return Err(ChildError::Ended { label, status }.into());
             }
-            end(&leader, within(grace, cx), label)
+            end(&leader, before_it_is_given_up(grace, cx.deadline()), label)
         })
         .last_resort(move || kill(&last))
     }
-}
-
-/// The grace, cut down where the cleanup would be given up before.
-fn within(grace: Duration, cx: &CleanupContext) -> Duration {
-    let left = cx.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    left.map_or(grace, |left| grace.min(left * 9 / 10))
 }
 
 fn end(

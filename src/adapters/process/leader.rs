@@ -9,11 +9,12 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
+
+use super::pause::ends_within;
 
 /// Who can reap it.
 #[derive(Debug)]
@@ -115,15 +116,7 @@ impl Leader {
 
     /// Waits until all have ended, or for so long. Whether they have.
     pub(super) fn ends_within(&self, limit: Duration) -> io::Result<bool> {
-        let (start, mut pause) = (Instant::now(), Pause::default());
-        while self.is_alive()? {
-            let left = limit.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            thread::sleep(pause.next().min(left));
-        }
-        Ok(true)
+        ends_within(limit, || self.is_alive().map(|alive| !alive))
     }
 
     /// Reaps what has ended; what is left of its group is killed first, while the number is still the group's.
@@ -143,17 +136,6 @@ impl Leader {
     /// The child, if nobody has reaped it. Only with no cleanup to come.
     pub(super) fn into_child(self) -> Option<Owned> {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).child
-    }
-}
-
-/// How long until the next look: short first, as most children end at once.
-#[derive(Default)]
-pub(super) struct Pause(u32);
-
-impl Pause {
-    pub(super) fn next(&mut self) -> Duration {
-        self.0 = (self.0 + 1).min(20);
-        Duration::from_millis(self.0.into())
     }
 }
 

@@ -1,9 +1,24 @@
-//! Children, threads and tasks: what runs beside the program, and is told to stop.
+//! Children, threads, tasks and signal handlers: what runs beside the program, and is told to stop.
 
 #[cfg(all(unix, feature = "process"))]
 mod child;
 #[cfg(all(unix, feature = "process"))]
 mod leader;
+mod pause;
+#[cfg(feature = "signal-hook")]
+mod signal;
+#[cfg(feature = "tokio")]
+mod task;
+#[cfg(feature = "tokio")]
+mod tasks;
+mod worker;
 
 #[cfg(all(unix, feature = "process"))]
 pub use child::{ChildError, ChildProcess};
+#[cfg(feature = "signal-hook")]
+pub use signal::SignalHandler;
+#[cfg(feature = "tokio")]
+pub use task::{Task, TaskError};
+#[cfg(feature = "tokio")]
+pub use tasks::Tasks;
+pub use worker::{StopSignal, Worker, WorkerError};

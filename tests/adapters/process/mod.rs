@@ -1,4 +1,11 @@
-//! Children, threads and tasks.
+//! Children, threads, tasks and signal handlers.
 
 #[cfg(all(target_os = "linux", feature = "process"))]
 mod child;
+#[cfg(all(unix, feature = "signal-hook"))]
+mod signal;
+#[cfg(feature = "tokio")]
+mod task;
+#[cfg(feature = "tokio")]
+mod tasks;
+mod worker;

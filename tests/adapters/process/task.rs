@@ -1,0 +1,202 @@
+//! Tasks on a runtime of their own: asked, aborted, awaited.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::time::Duration;
+
+use castoff::adapters::Task;
+use castoff::{CleanupErrorKind, ResourceGuard};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::alone::{alone, until};
+use crate::contract::{Case, Hangs, manager};
+
+pub(super) fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// The task holds the other half of `task`.
+pub(super) struct Seen {
+    pub(super) task: Arc<()>,
+    pub(super) let_go: Option<Sender<()>>,
+    pub(super) runtime: Runtime,
+}
+
+impl Seen {
+    pub(super) fn new() -> Seen {
+        Seen { task: Arc::default(), let_go: None, runtime: runtime() }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        Arc::strong_count(&self.task) == 1
+    }
+
+    /// What a task does that neither listens nor awaits.
+    pub(super) fn hang(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let (let_go, held) = mpsc::channel::<()>();
+        self.let_go = Some(let_go);
+        let alive = Arc::clone(&self.task);
+        async move {
+            let _alive = alive;
+            held.recv().ok();
+        }
+    }
+
+    pub(super) fn let_go(mut self) {
+        assert!(!self.is_over(), "what never awaits can't be aborted");
+        drop(self.let_go.take());
+        until("the task to end", || self.is_over());
+    }
+}
+
+struct Heartbeat;
+
+impl Case for Heartbeat {
+    type Adopted = Task;
+    type Witness = Seen;
+
+    fn make() -> (Task, Seen) {
+        let seen = Seen::new();
+        let (alive, entered) = (Arc::clone(&seen.task), seen.runtime.enter());
+        let task = Task::spawn("heartbeat", |stop| async move {
+            let _alive = alive;
+            stop.cancelled().await;
+        });
+        drop(entered);
+        (task, seen)
+    }
+
+    fn is_over(seen: &Seen) -> bool {
+        seen.is_over()
+    }
+
+    fn end_first(task: &mut Task, seen: &Seen) {
+        let entered = seen.runtime.enter();
+        let first = std::mem::replace(task, Task::spawn("heartbeat", |_| async {}));
+        drop(entered);
+        first.into_inner().unwrap().abort();
+        until("the task to end", || task.is_finished());
+    }
+}
+
+impl Hangs for Heartbeat {
+    fn make_hanging() -> (Task, Seen) {
+        let mut seen = Seen::new();
+        let hang = seen.hang();
+        let (tell, told) = mpsc::channel();
+        let handle = seen.runtime.spawn(async move {
+            tell.send(()).unwrap();
+            hang.await;
+        });
+        told.recv().unwrap();
+        (handle.into(), seen)
+    }
+
+    fn after(seen: Seen) {
+        seen.let_go();
+    }
+}
+
+contract!(Heartbeat);
+
+/// One that can't be asked.
+mod plain {
+    use super::*;
+
+    struct Plain;
+
+    impl Case for Plain {
+        type Adopted = Task<u32>;
+        type Witness = Seen;
+
+        fn make() -> (Task<u32>, Seen) {
+            let seen = Seen::new();
+            let alive = Arc::clone(&seen.task);
+            let handle = seen.runtime.spawn(async move {
+                let _alive = alive;
+                std::future::pending().await
+            });
+            (handle.into(), seen)
+        }
+
+        fn is_over(seen: &Seen) -> bool {
+            seen.is_over()
+        }
+
+        fn end_first(task: &mut Task<u32>, seen: &Seen) {
+            let first = std::mem::replace(task, seen.runtime.spawn(async { 7 }).into());
+            first.into_inner().unwrap().abort();
+            until("the task to end", || task.is_finished());
+        }
+    }
+
+    contract!(Plain, never hangs);
+}
+
+#[test]
+fn one_that_does_not_listen_is_aborted_and_the_error_says_so() {
+    alone(|| {
+        let seen = Seen::new();
+        let (alive, entered) = (Arc::clone(&seen.task), seen.runtime.enter());
+        let deaf = Task::<()>::spawn("heartbeat", |_| async move {
+            let _alive = alive;
+            std::future::pending().await
+        });
+        drop(entered);
+        let guard = manager().adopt(deaf.grace(Duration::from_millis(50)));
+        let error = ResourceGuard::close(guard).unwrap_err().to_string();
+        assert!(
+            error.contains("1 of `heartbeat` had not ended 50.0ms after the token was cancelled"),
+            "{error}"
+        );
+        assert!(seen.is_over());
+    });
+}
+
+#[test]
+fn one_that_panicked_is_an_error_with_its_message() {
+    alone(|| {
+        let runtime = runtime();
+        let task: Task = runtime.spawn(async { panic!("no such order") }).into();
+        let error = ResourceGuard::close(manager().adopt(task)).unwrap_err();
+        let CleanupErrorKind::Failed(cause) = error.kind else { panic!("it returned it") };
+        let source = std::error::Error::source(&*cause).unwrap().to_string();
+        assert!(source.contains("no such order"), "{source}");
+    });
+}
+
+#[test]
+fn one_whose_runtime_is_gone_is_gone_with_it() {
+    alone(|| {
+        let (task, seen) = Heartbeat::make();
+        let Seen { task: alive, runtime, .. } = seen;
+        drop(runtime);
+        ResourceGuard::close(manager().adopt(task)).unwrap();
+        assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
+#[test]
+fn its_cleanup_can_be_awaited_on_the_runtime_that_has_nothing_but_the_task() {
+    alone(|| {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let task = Task::spawn("heartbeat", |stop| async move { stop.cancelled().await });
+            let manager = manager();
+            let guard = manager.adopt(task);
+            assert!(manager.shutdown_async().await.is_success());
+            assert!(guard.is_finished());
+        });
+    });
+}
+
+#[test]
+fn a_released_task_runs_on() {
+    alone(|| {
+        let (task, seen) = Heartbeat::make();
+        let handle = ResourceGuard::release(manager().adopt(task)).into_inner().unwrap();
+        assert!(!seen.is_over());
+        handle.abort();
+        assert!(seen.runtime.block_on(handle).unwrap_err().is_cancelled());
+    });
+}
