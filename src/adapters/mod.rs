@@ -17,7 +17,7 @@ mod file;
 mod held;
 mod process;
 
-pub use custom::{Place, Restore};
+pub use custom::{CurrentDirectory, Place, Restore};
 #[cfg(feature = "notify")]
 pub use file::FileWatcher;
 #[cfg(feature = "memmap2")]

@@ -1,4 +1,4 @@
-//! What must hold for every adapter: a [`Case`] says how to make one and how to see its end, [`contract!`] makes seven
+//! What must hold for every adapter: a [`Case`] says how to make one and how to see its end, [`contract!`] makes eight
 //! tests of it.
 
 use std::thread;
@@ -114,6 +114,15 @@ pub(crate) fn is_cleaned_on_another_thread<C: Case>() {
 }
 
 #[track_caller]
+pub(crate) fn can_be_released_and_adopted_again<C: Case>() {
+    let (manager, (adopted, witness)) = (manager(), C::make());
+    let released = ResourceGuard::release(manager.adopt(adopted));
+    is_live::<C>(&witness);
+    ResourceGuard::close(manager.adopt(released)).expect("it closes well");
+    gets_over::<C>(&witness);
+}
+
+#[track_caller]
 pub(crate) fn is_given_up_when_it_hangs<C: Hangs>() {
     let (manager, (adopted, witness)) = (manager(), C::make_hanging());
     let guard =
@@ -148,6 +157,7 @@ macro_rules! contract {
             it_is_cleaned_once = is_cleaned_once,
             it_is_a_success_when_it_is_gone_already = is_a_success_when_it_is_gone_already,
             it_is_cleaned_on_another_thread = is_cleaned_on_another_thread,
+            it_can_be_released_and_adopted_again = can_be_released_and_adopted_again,
         );
     };
     (@ $case:ty: $($name:ident = $check:ident,)*) => {$(

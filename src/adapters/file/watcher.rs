@@ -44,7 +44,7 @@ pub struct FileWatcher<W = RecommendedWatcher> {
     label: Label,
     watcher: Held<W>,
     /// Ends the handler.
-    end: Option<Box<dyn FnOnce() + Send>>,
+    end: Held<Box<dyn FnOnce() + Send>>,
 }
 
 impl<W: Watcher + Send + 'static> FileWatcher<W> {
@@ -67,7 +67,7 @@ impl<W: Watcher + Send + 'static> FileWatcher<W> {
     ) -> notify::Result<FileWatcher<W>> {
         let gate = Gate { handler: Held::new(handler), calls: Arc::default() };
         let watcher = Held::new(W::new(gate.clone(), config)?);
-        Ok(FileWatcher { label: label.into(), watcher, end: Some(Box::new(move || gate.close())) })
+        Ok(FileWatcher { label: label.into(), watcher, end: Held::new(Box::new(move || gate.close())) })
     }
 
     /// Watches this path too.
@@ -100,10 +100,10 @@ impl<W: Watcher + Send + 'static> Resource for FileWatcher<W> {
     }
 
     fn cleanup(&mut self) -> Cleanup {
-        let (watcher, end) = (self.watcher.clone(), self.end.take());
+        let (watcher, end) = (self.watcher.clone(), self.end.clone());
         Cleanup::sync(move || {
             drop(watcher.take());
-            end.into_iter().for_each(|end| end());
+            end.take().into_iter().for_each(|end| end());
         })
     }
 }

@@ -41,7 +41,7 @@ type Finish<W> = Box<dyn FnOnce(W) -> io::Result<()> + Send>;
 pub struct Writer<W> {
     label: Label,
     inner: Held<W>,
-    finish: Finish<W>,
+    finish: Held<Finish<W>>,
 }
 
 impl<W: Write + Send + 'static> Writer<W> {
@@ -50,13 +50,13 @@ impl<W: Write + Send + 'static> Writer<W> {
         Writer {
             label: label.into(),
             inner: Held::new(writer),
-            finish: Box::new(|mut writer| writer.flush()),
+            finish: Held::new(Box::new(|mut writer| writer.flush())),
         }
     }
 
     /// Has the cleanup do this instead of a flush: finish an encoder, sync a file. A second one replaces the first.
     pub fn finished_by(self, finish: impl FnOnce(W) -> io::Result<()> + Send + 'static) -> Writer<W> {
-        Writer { finish: Box::new(finish), ..self }
+        Writer { finish: Held::new(Box::new(finish)), ..self }
     }
 
     /// Uses the writer itself. A cleanup waits meanwhile.
@@ -81,9 +81,11 @@ impl<W: Write + Send + 'static> Resource for Writer<W> {
     }
 
     fn cleanup(&mut self) -> Cleanup {
-        let inner = self.inner.clone();
-        let finish = std::mem::replace(&mut self.finish, Box::new(|_| Ok(())));
-        Cleanup::sync(move || inner.take().map_or(Ok(()), finish))
+        let (inner, finish) = (self.inner.clone(), self.finish.clone());
+        Cleanup::sync(move || match (inner.take(), finish.take()) {
+            (Some(inner), Some(finish)) => finish(inner),
+            _ => Ok(()),
+        })
     }
 }
 

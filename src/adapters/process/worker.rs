@@ -60,7 +60,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub struct Worker<T = ()> {
     name: Label,
     grace: Duration,
-    stop: Option<Box<dyn FnOnce() + Send>>,
+    stop: Held<Box<dyn FnOnce() + Send>>,
     thread: Held<JoinHandle<T>>,
 }
 
@@ -71,7 +71,7 @@ impl<T: Send + 'static> Worker<T> {
         thread: JoinHandle<T>,
         stop: impl FnOnce() + Send + 'static,
     ) -> Worker<T> {
-        Worker { name: name.into(), grace: GRACE, stop: Some(Box::new(stop)), thread: Held::new(thread) }
+        Worker { name: name.into(), grace: GRACE, stop: Held::new(Box::new(stop)), thread: Held::new(thread) }
     }
 
     /// Starts a thread of this name, which looks at the signal from time to time.
@@ -117,9 +117,9 @@ impl<T: Send + 'static> Resource for Worker<T> {
 
     fn cleanup(&mut self) -> Cleanup {
         let (name, grace) = (self.name.clone(), self.grace);
-        let (stop, thread) = (self.stop.take(), self.thread.clone());
+        let (stop, thread) = (self.stop.clone(), self.thread.clone());
         Cleanup::with_context(move |cx| {
-            stop.into_iter().for_each(|stop| stop());
+            stop.take().into_iter().for_each(|stop| stop());
             join(name, &thread, before_it_is_given_up(grace, cx.deadline()))
         })
     }

@@ -1,3 +1,5 @@
 //! State that is put back.
 
+#[cfg(unix)]
+mod directory;
 mod restore;

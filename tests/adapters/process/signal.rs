@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use castoff::ResourceGuard;
 use castoff::adapters::SignalHandler;
+use signal_hook::SigId;
 use signal_hook::consts::SIGUSR2;
 
 use crate::alone::alone;
@@ -19,22 +20,20 @@ fn is_heard(flag: &AtomicBool) -> bool {
 
 impl Case for Reload {
     type Adopted = SignalHandler;
-    type Witness = Arc<AtomicBool>;
+    type Witness = (Arc<AtomicBool>, SigId);
 
-    fn make() -> (SignalHandler, Arc<AtomicBool>) {
+    fn make() -> (SignalHandler, Self::Witness) {
         let flag = Arc::default();
         let id = signal_hook::flag::register(SIGUSR2, Arc::clone(&flag)).unwrap();
-        (SignalHandler::new("reload", id), flag)
+        (SignalHandler::new("reload", id), (flag, id))
     }
 
-    fn is_over(flag: &Arc<AtomicBool>) -> bool {
+    fn is_over((flag, _): &Self::Witness) -> bool {
         !is_heard(flag)
     }
 
-    fn end_first(handler: &mut SignalHandler, _: &Arc<AtomicBool>) {
-        let (other, _) = Reload::make();
-        let id = std::mem::replace(handler, other).into_inner();
-        assert!(signal_hook::low_level::unregister(id));
+    fn end_first(_: &mut SignalHandler, (_, id): &Self::Witness) {
+        assert!(signal_hook::low_level::unregister(*id));
     }
 }
 
@@ -43,7 +42,7 @@ contract!(Reload, never hangs);
 #[test]
 fn another_action_for_the_same_signal_stays() {
     alone(|| {
-        let ((first, flag), (second, other)) = (Reload::make(), Reload::make());
+        let ((first, (flag, _)), (second, (other, _))) = (Reload::make(), Reload::make());
         let manager = manager();
         let _first = manager.adopt(first);
         drop(manager.adopt(second));
@@ -54,7 +53,7 @@ fn another_action_for_the_same_signal_stays() {
 #[test]
 fn a_released_handler_goes_on_hearing() {
     alone(|| {
-        let (handler, flag) = Reload::make();
+        let (handler, (flag, _)) = Reload::make();
         let id = ResourceGuard::release(manager().adopt(handler)).into_inner();
         assert!(is_heard(&flag));
         assert!(signal_hook::low_level::unregister(id));

@@ -7,6 +7,8 @@ use std::time::Duration;
 use castoff::adapters::Task;
 use castoff::{CleanupErrorKind, ResourceGuard};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::alone::{alone, until};
 use crate::contract::{Case, Hangs, manager};
@@ -15,20 +17,33 @@ pub(super) fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// The task holds the other half of `task`.
+/// The task holds the other half of `task`, and ends when it is told to quit.
 pub(super) struct Seen {
     pub(super) task: Arc<()>,
+    pub(super) quit: Arc<Notify>,
     pub(super) let_go: Option<Sender<()>>,
     pub(super) runtime: Runtime,
 }
 
 impl Seen {
     pub(super) fn new() -> Seen {
-        Seen { task: Arc::default(), let_go: None, runtime: runtime() }
+        Seen { task: Arc::default(), quit: Arc::default(), let_go: None, runtime: runtime() }
     }
 
     pub(super) fn is_over(&self) -> bool {
         Arc::strong_count(&self.task) == 1
+    }
+
+    /// What a task does that listens.
+    pub(super) fn work(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+        let (alive, quit) = (Arc::clone(&self.task), Arc::clone(&self.quit));
+        async move {
+            let _alive = alive;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = quit.notified() => {}
+            }
+        }
     }
 
     /// What a task does that neither listens nor awaits.
@@ -57,11 +72,8 @@ impl Case for Heartbeat {
 
     fn make() -> (Task, Seen) {
         let seen = Seen::new();
-        let (alive, entered) = (Arc::clone(&seen.task), seen.runtime.enter());
-        let task = Task::spawn("heartbeat", |stop| async move {
-            let _alive = alive;
-            stop.cancelled().await;
-        });
+        let entered = seen.runtime.enter();
+        let task = Task::spawn("heartbeat", |stop| seen.work(stop));
         drop(entered);
         (task, seen)
     }
@@ -71,10 +83,7 @@ impl Case for Heartbeat {
     }
 
     fn end_first(task: &mut Task, seen: &Seen) {
-        let entered = seen.runtime.enter();
-        let first = std::mem::replace(task, Task::spawn("heartbeat", |_| async {}));
-        drop(entered);
-        first.into_inner().unwrap().abort();
+        seen.quit.notify_one();
         until("the task to end", || task.is_finished());
     }
 }
@@ -111,10 +120,10 @@ mod plain {
 
         fn make() -> (Task<u32>, Seen) {
             let seen = Seen::new();
-            let alive = Arc::clone(&seen.task);
-            let handle = seen.runtime.spawn(async move {
-                let _alive = alive;
-                std::future::pending().await
+            let work = seen.work(CancellationToken::new());
+            let handle = seen.runtime.spawn(async {
+                work.await;
+                7
             });
             (handle.into(), seen)
         }
@@ -124,8 +133,7 @@ mod plain {
         }
 
         fn end_first(task: &mut Task<u32>, seen: &Seen) {
-            let first = std::mem::replace(task, seen.runtime.spawn(async { 7 }).into());
-            first.into_inner().unwrap().abort();
+            seen.quit.notify_one();
             until("the task to end", || task.is_finished());
         }
     }

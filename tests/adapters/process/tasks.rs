@@ -22,11 +22,7 @@ impl Case for Packers {
         let (tasks, seen) = (Tasks::new("packers"), Seen::new());
         let entered = seen.runtime.enter();
         for _ in 0..3 {
-            let alive = Arc::clone(&seen.task);
-            assert!(tasks.spawn(|stop| async move {
-                let _alive = alive;
-                stop.cancelled().await;
-            }));
+            assert!(tasks.spawn(|stop| seen.work(stop)));
         }
         drop(entered);
         (tasks, seen)
@@ -37,12 +33,10 @@ impl Case for Packers {
     }
 
     fn end_first(tasks: &mut Tasks, seen: &Seen) {
-        let first = std::mem::replace(tasks, Tasks::new("packers"));
-        drop(manager().adopt(first));
-        let entered = seen.runtime.enter();
-        assert!(tasks.spawn(|_| async {}));
-        drop(entered);
-        assert!(seen.runtime.block_on(tasks.join_next()).unwrap().is_ok());
+        for _ in 0..3 {
+            seen.quit.notify_one();
+            assert!(seen.runtime.block_on(tasks.join_next()).unwrap().is_ok());
+        }
         assert!(tasks.is_empty());
     }
 }
