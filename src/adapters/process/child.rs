@@ -31,7 +31,7 @@ const KILLED: Duration = Duration::from_secs(2);
 /// child alone.
 ///
 /// Its number is never used when it may be another's: the child stays a zombie until its cleanup reaps it, also after
-/// [`wait`](ChildProcess::wait). One that has ended before is just reaped, which is a success unless
+/// [`wait`](ChildProcess::wait), and on Linux a descriptor (a pidfd) stands for it until then. One that has ended before is just reaped, which is a success unless
 /// [`must_succeed`](ChildProcess::must_succeed) was asked for. One that outlasts its grace is an error of the cleanup, and
 /// the last resort kills it.
 ///
@@ -77,18 +77,24 @@ impl ChildProcess {
     /// Those of [`Command::spawn`].
     pub fn spawn(command: &mut Command) -> io::Result<ChildProcess> {
         let child = command.process_group(0).spawn()?;
-        Ok(ChildProcess::new(child, program(command.get_program()), true))
+        Ok(ChildProcess::new(child, program(command.get_program()), true, None))
     }
 
-    fn new(mut child: Child, name: Label, group: bool) -> ChildProcess {
+    /// With its status if it has been reaped.
+    fn new(mut child: Child, name: Label, group: bool, status: Option<ExitStatus>) -> ChildProcess {
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let pid = child.id();
-        ChildProcess { stdin, stdout, stderr, ..ChildProcess::owning(Owned::Std(child), pid, name, group) }
+        ChildProcess {
+            stdin,
+            stdout,
+            stderr,
+            ..ChildProcess::owning(Owned::Std(child), pid, name, group, status)
+        }
     }
 
-    fn owning(child: Owned, pid: u32, name: Label, group: bool) -> ChildProcess {
+    fn owning(child: Owned, pid: u32, name: Label, group: bool, status: Option<ExitStatus>) -> ChildProcess {
         let raw = pid.try_into().ok().and_then(Pid::from_raw).expect("the system numbers children from 1 up");
-        let leader = Arc::new(Leader::new(child, raw, group));
+        let leader = Arc::new(Leader::new(child, raw, group, status));
         let (stdin, stdout, stderr) = (None, None, None);
         ChildProcess { stdin, stdout, stderr, name, pid, grace: GRACE, must_succeed: false, leader }
     }
@@ -189,8 +195,10 @@ impl ChildProcess {
 
 impl From<Child> for ChildProcess {
     /// This child alone, without what it has started: nobody can know whether its group is its own.
-    fn from(child: Child) -> ChildProcess {
-        ChildProcess::new(child, Label::from("child"), false)
+    fn from(mut child: Child) -> ChildProcess {
+        // One that has been waited for has no number any more.
+        let status = child.try_wait().ok().flatten();
+        ChildProcess::new(child, Label::from("child"), false, status)
     }
 }
 
@@ -204,7 +212,7 @@ impl TryFrom<tokio::process::Child> for ChildProcess {
     fn try_from(child: tokio::process::Child) -> io::Result<ChildProcess> {
         let reaped = || io::Error::new(io::ErrorKind::InvalidInput, "the child has been waited for already");
         let pid = child.id().ok_or_else(reaped)?;
-        Ok(ChildProcess::owning(Owned::Tokio(Box::new(child)), pid, Label::from("child"), false))
+        Ok(ChildProcess::owning(Owned::Tokio(Box::new(child)), pid, Label::from("child"), false, None))
     }
 }
 

@@ -2,10 +2,15 @@
 //!
 //! As long as a child is not reaped, running or a zombie, the kernel gives its number to no other process and to no
 //! other group. So all looks are made without reaping (`WNOWAIT`), all signals are sent before the reap and under the
-//! lock that it needs, and the number is the child's whenever it is used. Whoever reaps behind our back (a `waitpid(-1)`
-//! elsewhere, an ignored SIGCHLD) is noticed by a look before each signal: the child is no longer ours then.
+//! lock that it needs, and the number is the child's whenever it is used.
+//!
+//! Somebody else may reap behind our back: a `waitpid(-1)` elsewhere, an ignored SIGCHLD. A look before each signal
+//! notices, and the child is no longer ours then. On Linux looks are made by a descriptor of the child, as the number may
+//! have gone to another child of ours.
 
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -58,13 +63,78 @@ pub(super) struct Leader {
 #[derive(Debug)]
 struct State {
     child: Option<Owned>,
+    handle: Handle,
     /// Set once it has been reaped.
     status: Option<ExitStatus>,
 }
 
+/// By what it is looked at: a pidfd where the system has them, until the reap.
+#[derive(Debug)]
+struct Handle {
+    pid: Pid,
+    #[cfg(target_os = "linux")]
+    fd: Option<OwnedFd>,
+}
+
+#[cfg(target_os = "linux")]
+impl Handle {
+    fn none(pid: Pid) -> Handle {
+        Handle { pid, fd: None }
+    }
+
+    fn open(pid: Pid) -> Handle {
+        let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
+        // Linux 5.3 can open one, but not wait by it.
+        let fd = fd.filter(|fd| !matches!(look_by(WaitId::PidFd(fd.as_fd())), Err(Errno::INVAL)));
+        Handle { pid, fd }
+    }
+
+    fn look(&self) -> rustix::io::Result<Option<WaitIdStatus>> {
+        look_by(self.fd.as_ref().map_or(WaitId::Pid(self.pid), |fd| WaitId::PidFd(fd.as_fd())))
+    }
+
+    fn signal(&self, signal: Signal) -> rustix::io::Result<()> {
+        match &self.fd {
+            Some(fd) => rustix::process::pidfd_send_signal(fd, signal),
+            None => rustix::process::kill_process(self.pid, signal),
+        }
+    }
+
+    fn close(&mut self) {
+        self.fd = None;
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Handle {
+    fn none(pid: Pid) -> Handle {
+        Handle { pid }
+    }
+
+    fn open(pid: Pid) -> Handle {
+        Handle { pid }
+    }
+
+    fn look(&self) -> rustix::io::Result<Option<WaitIdStatus>> {
+        look_by(WaitId::Pid(self.pid))
+    }
+
+    fn signal(&self, signal: Signal) -> rustix::io::Result<()> {
+        rustix::process::kill_process(self.pid, signal)
+    }
+
+    fn close(&mut self) {}
+}
+
+fn look_by(id: WaitId<'_>) -> rustix::io::Result<Option<WaitIdStatus>> {
+    rustix::process::waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)
+}
+
 impl Leader {
-    pub(super) fn new(child: Owned, pid: Pid, group: bool) -> Leader {
-        Leader { pid, group, state: Mutex::new(State { child: Some(child), status: None }) }
+    /// Of a child that has not been reaped, or has with this status.
+    pub(super) fn new(child: Owned, pid: Pid, group: bool, status: Option<ExitStatus>) -> Leader {
+        let handle = if status.is_none() { Handle::open(pid) } else { Handle::none(pid) };
+        Leader { pid, group, state: Mutex::new(State { child: Some(child), handle, status }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -79,8 +149,7 @@ impl Leader {
         if let Some(status) = state.status {
             return Ok(Seen::Ended(status));
         }
-        let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match rustix::process::waitid(WaitId::Pid(self.pid), only_look) {
+        match state.handle.look() {
             Ok(None) | Err(Errno::INTR) => Ok(Seen::Running),
             Ok(Some(ended)) => Ok(Seen::Ended(status_of(&ended))),
             Err(Errno::CHILD) => Ok(Seen::Lost),
@@ -96,7 +165,7 @@ impl Leader {
         }
         let sent = match self.group {
             true => rustix::process::kill_process_group(self.pid, signal),
-            false => rustix::process::kill_process(self.pid, signal),
+            false => state.handle.signal(signal),
         };
         match sent {
             // A zombie alone in its group: some systems say so by one of these.
@@ -123,14 +192,23 @@ impl Leader {
     pub(super) fn reap(&self) -> io::Result<()> {
         self.signal(Signal::KILL)?;
         let mut state = self.state();
-        if self.look_at(&state)? == Seen::Running {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "it runs although it was sent SIGKILL"));
+        match self.look_at(&state)? {
+            Seen::Running => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "it runs although it was sent SIGKILL"))
+            }
+            Seen::Lost => {
+                // Not reaped, as that goes by its number, which may be another's.
+                drop(state.child.take());
+                Ok(())
+            }
+            Seen::Ended(_) => {
+                if let Some(mut child) = state.child.take() {
+                    state.status = Some(child.reap()?);
+                    state.handle.close();
+                }
+                Ok(())
+            }
         }
-        if let Some(mut child) = state.child.take() {
-            // If somebody else has reaped it this is what there is to know.
-            state.status = child.reap().ok();
-        }
-        Ok(())
     }
 
     /// The child, if nobody has reaped it. Only with no cleanup to come.

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use castoff::adapters::{ChildError, ChildProcess};
 use castoff::{CleanupErrorKind, ResourceGuard};
+use rustix::process::Pid;
 
 use crate::alone::{alone, until};
 use crate::contract::{Case, Hangs, manager};
@@ -189,18 +190,96 @@ fn one_that_had_to_succeed_and_did_not_is_an_error_and_is_reaped() {
     });
 }
 
+/// What a `waitpid(-1)` elsewhere in the program would do.
+fn reap_behind_its_back(number: u32) {
+    let pid = Pid::from_raw(number.try_into().unwrap());
+    rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap();
+}
+
 #[test]
 fn one_that_somebody_else_has_reaped_is_left_alone() {
     alone(|| {
-        let child = Command::new("true").spawn().unwrap();
-        let number = i32::try_from(child.id()).unwrap();
-        let adopted = ChildProcess::from(child);
-        until("the child to end", || !is_alive(adopted.id()));
-        let pid = rustix::process::Pid::from_raw(number).unwrap();
-        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap();
-        assert_eq!(adopted.exit_status().unwrap_err().raw_os_error(), Some(10));
-        ResourceGuard::close(manager().adopt(adopted)).unwrap();
+        let child = ChildProcess::spawn(&mut Command::new("true")).unwrap();
+        until("the child to end", || !is_alive(child.id()));
+        reap_behind_its_back(child.id());
+        assert_eq!(child.exit_status().unwrap_err().raw_os_error(), Some(10));
+        ResourceGuard::close(manager().adopt(child)).unwrap();
     });
+}
+
+/// Starts another child, which gets this number. `None` where nobody may ask for that.
+fn child_with_the_number(number: u32) -> Option<Child> {
+    for _ in 0..50 {
+        fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).ok()?;
+        let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+        if child.id() == number {
+            return Some(child);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    None
+}
+
+#[test]
+fn a_child_that_got_the_same_number_is_not_hit() {
+    for adopt in
+        [(|| ChildProcess::spawn(&mut Command::new("true")).unwrap()) as fn() -> ChildProcess, || {
+            ChildProcess::from(Command::new("true").spawn().unwrap())
+        }]
+    {
+        alone(|| {
+            let child = adopt();
+            until("the child to end", || !is_alive(child.id()));
+            if fs::exists(format!("/proc/{}", child.id())).unwrap() {
+                reap_behind_its_back(child.id());
+            }
+            let Some(mut other) = child_with_the_number(child.id()) else {
+                return println!("SKIPPED: the system gives nobody a number of choice");
+            };
+            ResourceGuard::close(manager().adopt(child)).unwrap();
+            assert!(other.try_wait().unwrap().is_none(), "it was hit");
+            other.kill().unwrap();
+            other.wait().unwrap();
+        });
+    }
+}
+
+#[test]
+fn one_that_has_been_waited_for_keeps_its_status_and_nothing_is_sent_to_its_number() {
+    alone(|| {
+        let mut child = Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
+        child.wait().unwrap();
+        let other = child_with_the_number(child.id());
+        let child = ChildProcess::from(child);
+        assert_eq!(child.exit_status().unwrap().unwrap().code(), Some(3));
+        ResourceGuard::close(manager().adopt(child)).unwrap();
+        if let Some(mut other) = other {
+            assert!(other.try_wait().unwrap().is_none(), "it was hit");
+            other.kill().unwrap();
+            other.wait().unwrap();
+        }
+    });
+}
+
+#[test]
+fn one_that_nobody_drops_is_ended_with_the_process() {
+    const HELD: &str = "CASTOFF_ADAPTERS_HELD";
+    if std::env::var_os(HELD).is_some() {
+        let (child, numbers) = Family::make();
+        ResourceGuard::leak(castoff::ResourceManager::global().adopt(child));
+        eprintln!("numbers {} {}", numbers[0], numbers[1]);
+        std::process::exit(0);
+    }
+    let mut itself = Command::new(std::env::current_exe().unwrap());
+    let name = std::thread::current().name().unwrap().to_owned();
+    let output = itself.args([&*name, "--exact", "--nocapture"]).env(HELD, "1").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let (_, numbers) = said.split_once("numbers ").unwrap();
+    let numbers: Vec<u32> =
+        numbers.lines().next().unwrap().split(' ').map(|it| it.parse().unwrap()).collect();
+    assert_eq!(numbers.len(), 2);
+    until("both to have ended", || none_is_alive(&numbers));
 }
 
 #[test]

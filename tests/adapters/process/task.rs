@@ -199,6 +199,20 @@ fn its_cleanup_can_be_awaited_on_the_runtime_that_has_nothing_but_the_task() {
 }
 
 #[test]
+fn dropped_in_asynchronous_code_it_is_handed_over() {
+    alone(|| {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let manager = manager();
+            drop(manager.adopt(Task::spawn("heartbeat", |stop| async move { stop.cancelled().await })));
+            assert_eq!(manager.resource_count(), 1, "a drop does not wait");
+            manager.settle_async().await;
+            assert_eq!((manager.resource_count(), manager.stats().cleaned), (0, 1));
+        });
+    });
+}
+
+#[test]
 fn a_released_task_runs_on() {
     alone(|| {
         let (task, seen) = Heartbeat::make();
