@@ -1,6 +1,7 @@
-//! What must hold for every adapter: a [`Case`] says how to make one and how to see its end, [`contract!`] makes eight
+//! What must hold for every adapter: a [`Case`] says how to make one and how to see its end, [`contract!`] makes nine
 //! tests of it.
 
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -123,6 +124,27 @@ pub(crate) fn can_be_released_and_adopted_again<C: Case>() {
 }
 
 #[track_caller]
+pub(crate) fn is_cleaned_once_by_whoever_is_first<C: Case>() {
+    let (manager, (adopted, witness)) = (manager(), C::make());
+    let guard = manager.adopt(adopted);
+    let start = Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            start.wait();
+            let report = manager.cleanup();
+            assert!(report.is_success(), "{report}");
+        });
+        scope.spawn(|| {
+            start.wait();
+            drop(guard);
+        });
+    });
+    settle(&manager);
+    gets_over::<C>(&witness);
+    assert_eq!((manager.stats().cleaned, manager.stats().failed), (1, 0));
+}
+
+#[track_caller]
 pub(crate) fn is_given_up_when_it_hangs<C: Hangs>() {
     let (manager, (adopted, witness)) = (manager(), C::make_hanging());
     let guard =
@@ -157,6 +179,7 @@ macro_rules! contract {
             it_is_cleaned_once = is_cleaned_once,
             it_is_a_success_when_it_is_gone_already = is_a_success_when_it_is_gone_already,
             it_is_cleaned_on_another_thread = is_cleaned_on_another_thread,
+            it_is_cleaned_once_by_whoever_is_first = is_cleaned_once_by_whoever_is_first,
             it_can_be_released_and_adopted_again = can_be_released_and_adopted_again,
         );
     };

@@ -14,7 +14,8 @@ use crate::resource::{Category, Resource};
 /// It is read and written through the guard. A call in progress holds the cleanup back; after it every call is an error
 /// of the kind [`BrokenPipe`](io::ErrorKind::BrokenPipe). The path is for people: it is shown, and never opened again.
 ///
-/// A file has no buffer of its own in the program; for one in a `BufWriter` there is [`Writer`](super::Writer).
+/// A descriptor of another kind (a pipe, a device) is a file too: `File::from(owned_fd)`. A file has no buffer of its own in
+/// the program; for one in a `BufWriter` there is [`Writer`](super::Writer).
 ///
 /// # Examples
 /// ```

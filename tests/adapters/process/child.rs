@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use castoff::adapters::{ChildError, ChildProcess};
 use castoff::{CleanupErrorKind, ResourceGuard};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
 use crate::alone::{alone, until};
 use crate::contract::{Case, Hangs, manager};
@@ -33,6 +33,14 @@ fn none_is_alive(numbers: &[u32]) -> bool {
     !numbers.iter().any(|pid| is_alive(*pid))
 }
 
+fn pid(number: u32) -> Pid {
+    Pid::from_raw(number.try_into().unwrap()).unwrap()
+}
+
+fn terminate(number: u32) {
+    rustix::process::kill_process(pid(number), Signal::TERM).unwrap();
+}
+
 /// A child with a grandchild.
 struct Family;
 
@@ -49,7 +57,7 @@ impl Case for Family {
     }
 
     fn end_first(child: &mut ChildProcess, numbers: &Vec<u32>) {
-        Command::new("kill").args(numbers.iter().map(u32::to_string)).status().unwrap();
+        numbers.iter().for_each(|number| terminate(*number));
         child.wait().unwrap();
     }
 }
@@ -88,7 +96,7 @@ mod started_elsewhere {
         }
 
         fn end_first(child: &mut ChildProcess, number: &u32) {
-            Command::new("kill").arg(number.to_string()).status().unwrap();
+            terminate(*number);
             child.wait().unwrap();
         }
     }
@@ -158,7 +166,7 @@ fn what_is_left_of_a_group_is_ended_when_its_leader_has_ended_long_ago() {
 fn one_that_is_stopped_ends_too() {
     alone(|| {
         let (child, numbers) = Family::make();
-        Command::new("kill").args(["-STOP", "--"]).arg(format!("-{}", numbers[1])).status().unwrap();
+        rustix::process::kill_process_group(pid(numbers[1]), Signal::STOP).unwrap();
         ResourceGuard::close(manager().adopt(child)).unwrap();
         assert!(none_is_alive(&numbers));
     });
@@ -192,8 +200,7 @@ fn one_that_had_to_succeed_and_did_not_is_an_error_and_is_reaped() {
 
 /// What a `waitpid(-1)` elsewhere in the program would do.
 fn reap_behind_its_back(number: u32) {
-    let pid = Pid::from_raw(number.try_into().unwrap());
-    rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap();
+    rustix::process::waitpid(Some(pid(number)), rustix::process::WaitOptions::empty()).unwrap();
 }
 
 #[test]
@@ -334,7 +341,7 @@ mod of_tokio {
         }
 
         fn end_first(child: &mut ChildProcess, (number, runtime): &(u32, Runtime)) {
-            Command::new("kill").arg(number.to_string()).status().unwrap();
+            terminate(*number);
             runtime.block_on(child.wait_async()).unwrap();
         }
     }
