@@ -31,9 +31,10 @@ const KILLED: Duration = Duration::from_secs(2);
 /// child alone.
 ///
 /// Its number is never used when it may be another's: the child stays a zombie until its cleanup reaps it, also after
-/// [`wait`](ChildProcess::wait), and on Linux a descriptor (a pidfd) stands for it until then. One that has ended before is just reaped, which is a success unless
-/// [`must_succeed`](ChildProcess::must_succeed) was asked for. One that outlasts its grace is an error of the cleanup, and
-/// the last resort kills it.
+/// [`wait`](ChildProcess::wait), and on Linux a descriptor (a pidfd) stands for it until then.
+///
+/// One that has ended before is just reaped, which is a success unless [`must_succeed`](ChildProcess::must_succeed) was
+/// asked for. One that outlasts its grace is an error of the cleanup, and the last resort kills it.
 ///
 /// # What it does not do
 /// - What has left the group (`setsid`, a daemon) is not ended with it.
@@ -208,7 +209,11 @@ impl TryFrom<tokio::process::Child> for ChildProcess {
 
     /// This child alone. Its pipes have to be taken before: they are tokio's.
     ///
-    /// For a whole group use [`ChildProcess::spawn`] with a command of std's, and tokio's `from_std` for its pipes.
+    /// For a whole group there is [`ChildProcess::spawn`] with `command.as_std_mut()`, and tokio's `ChildStdout::from_std`
+    /// and its like for the pipes.
+    ///
+    /// # Errors
+    /// If it has been waited for already.
     fn try_from(child: tokio::process::Child) -> io::Result<ChildProcess> {
         let reaped = || io::Error::new(io::ErrorKind::InvalidInput, "the child has been waited for already");
         let pid = child.id().ok_or_else(reaped)?;

@@ -315,6 +315,7 @@ fn it_is_called_after_its_program_and_not_after_its_arguments() {
 #[cfg(feature = "tokio")]
 mod of_tokio {
     use super::*;
+    use tokio::io::AsyncBufReadExt;
     use tokio::runtime::Runtime;
 
     struct Sleeper;
@@ -347,6 +348,25 @@ mod of_tokio {
     }
 
     contract!(Sleeper, never hangs);
+
+    #[test]
+    fn a_group_can_be_had_from_a_command_of_tokios_and_its_pipes_be_awaited() {
+        alone(|| {
+            let runtime = runtime();
+            let mut command = tokio::process::Command::new("sh");
+            command.args(["-c", "sleep 600 & echo $!; wait"]).stdout(Stdio::piped());
+            let mut guard = manager().adopt(ChildProcess::spawn(command.as_std_mut()).unwrap());
+            let output = guard.stdout.take().unwrap();
+            let line = runtime.block_on(async {
+                let output = tokio::process::ChildStdout::from_std(output).unwrap();
+                tokio::io::BufReader::new(output).lines().next_line().await.unwrap().unwrap()
+            });
+            let grandchild = line.parse().unwrap();
+            assert!(is_alive(grandchild));
+            ResourceGuard::close(guard).unwrap();
+            assert!(!is_alive(grandchild));
+        });
+    }
 
     #[test]
     fn its_runtime_may_be_gone() {
