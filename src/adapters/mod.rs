@@ -15,6 +15,7 @@
 mod custom;
 mod file;
 mod held;
+mod network;
 mod process;
 
 pub use custom::{CurrentDirectory, Place, Restore};

@@ -7,7 +7,9 @@
 #[macro_use]
 mod contract;
 mod alone;
+mod support;
 
 mod custom;
 mod file;
+mod network;
 mod process;

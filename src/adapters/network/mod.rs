@@ -1,0 +1,4 @@
+//! Network: sockets.
+
+#[cfg(unix)]
+mod socket;

@@ -1,0 +1,7 @@
+//! Sockets.
+#![cfg(unix)]
+
+mod sockets;
+#[cfg(feature = "tokio-net")]
+mod tokio_sockets;
+mod unix;
