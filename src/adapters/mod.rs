@@ -17,6 +17,9 @@ mod file;
 mod held;
 mod network;
 mod process;
+#[cfg(feature = "tokio")]
+mod running;
+mod timer;
 
 pub use custom::{CurrentDirectory, Place, Restore};
 #[cfg(feature = "notify")]
@@ -33,3 +36,4 @@ pub use process::{ChildError, ChildProcess};
 pub use process::{StopSignal, Worker, WorkerError};
 #[cfg(feature = "tokio")]
 pub use process::{Task, TaskError, Tasks};
+pub use timer::*;

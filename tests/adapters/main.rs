@@ -13,3 +13,4 @@ mod custom;
 mod file;
 mod network;
 mod process;
+mod timer;

@@ -1,0 +1,65 @@
+//! A task of tokio's that works until it is told to end.
+
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::cleanup::Cleanup;
+
+/// A task, and the way to tell it.
+pub(super) struct Running {
+    ending: CancellationToken,
+    /// Until it is adopted.
+    task: Option<JoinHandle<()>>,
+    abort: AbortHandle,
+}
+
+impl Running {
+    /// Spawns it on the runtime at hand.
+    #[track_caller]
+    pub(super) fn spawn<Fut>(body: impl FnOnce(CancellationToken) -> Fut) -> Running
+    where
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let ending = CancellationToken::new();
+        let task = Handle::current().spawn(body(ending.clone()));
+        Running { ending, abort: task.abort_handle(), task: Some(task) }
+    }
+
+    /// Tells the task to end and waits for that; aborts it in the last resort.
+    pub(super) fn cleanup(&mut self) -> Cleanup {
+        let (ending, task, abort) = (self.ending.clone(), self.task.take(), self.abort.clone());
+        let told = ending.clone();
+        let graceful = Cleanup::future(move || async move {
+            told.cancel();
+            match task {
+                Some(task) => ended(task).await,
+                None => Ok(()),
+            }
+        });
+        graceful.last_resort(move || {
+            // Where it could not even be told.
+            ending.cancel();
+            abort.abort();
+        })
+    }
+
+    /// Whether it was told to end, or has ended by itself.
+    pub(super) fn is_over(&self) -> bool {
+        self.ending.is_cancelled() || self.abort.is_finished()
+    }
+}
+
+async fn ended(task: JoinHandle<()>) -> Result<(), String> {
+    match task.await {
+        // Cancelled: its runtime has ended, and the task with it.
+        Err(error) if error.is_panic() => Err(format!("its task panicked: {error}")),
+        _ => Ok(()),
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.ending.cancel();
+    }
+}

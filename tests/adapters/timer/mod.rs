@@ -1,0 +1,5 @@
+//! Counted ticks: none after the cleanup.
+
+#[cfg(feature = "tokio")]
+mod task;
+mod thread;
