@@ -13,15 +13,20 @@
 // Architecture: adapters know the vocabulary (`cleanup`, `id`, `resource`) and nothing else of castoff, and nothing knows
 // them. A file for each kind; a folder where a kind has many.
 mod custom;
+mod event;
 mod file;
 mod held;
 mod network;
 mod process;
 #[cfg(feature = "tokio")]
 mod running;
+#[cfg(feature = "tokio")]
+#[allow(dead_code)] // each feature uses a part of it
+mod slot;
 mod timer;
 
 pub use custom::{CurrentDirectory, Place, Restore};
+pub use event::*;
 #[cfg(feature = "notify")]
 pub use file::FileWatcher;
 #[cfg(feature = "memmap2")]
@@ -36,4 +41,6 @@ pub use process::{ChildError, ChildProcess};
 pub use process::{StopSignal, Worker, WorkerError};
 #[cfg(feature = "tokio")]
 pub use process::{Task, TaskError, Tasks};
+#[cfg(feature = "tokio")]
+pub use slot::{Borrowed, Gone};
 pub use timer::*;

@@ -10,6 +10,7 @@ mod alone;
 mod support;
 
 mod custom;
+mod event;
 mod file;
 mod network;
 mod process;

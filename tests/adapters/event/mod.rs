@@ -1,0 +1,5 @@
+//! Counted deliveries: none after the cleanup.
+
+mod emitter;
+#[cfg(feature = "tokio")]
+mod subscription;
