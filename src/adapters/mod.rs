@@ -13,6 +13,7 @@
 // Architecture: adapters know the vocabulary (`cleanup`, `id`, `resource`) and nothing else of castoff, and nothing knows
 // them. A file for each kind; a folder where a kind has many.
 mod custom;
+mod database;
 mod event;
 mod file;
 mod held;
@@ -20,12 +21,14 @@ mod network;
 mod process;
 #[cfg(feature = "tokio")]
 mod running;
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "tokio", feature = "rusqlite"))]
 #[allow(dead_code)] // each feature uses a part of it
 mod slot;
 mod timer;
 
 pub use custom::{CurrentDirectory, Place, Restore};
+#[allow(unused_imports)] // without a feature for any there is none
+pub use database::*;
 pub use event::*;
 #[cfg(feature = "notify")]
 pub use file::FileWatcher;
@@ -41,6 +44,6 @@ pub use process::{ChildError, ChildProcess};
 pub use process::{StopSignal, Worker, WorkerError};
 #[cfg(feature = "tokio")]
 pub use process::{Task, TaskError, Tasks};
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "tokio", feature = "rusqlite"))]
 pub use slot::{Borrowed, Gone};
 pub use timer::*;

@@ -26,7 +26,6 @@ use std::task::{Context, Poll, Waker};
 /// ```
 #[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug)]
 #[error("it has been cleaned up")]
-#[non_exhaustive]
 pub struct Gone;
 
 pub(super) struct Slot<T> {
@@ -88,10 +87,6 @@ impl<T> Slot<T> {
         self.shut();
         let mut state = self.state();
         if state.lent { wake_later(&mut state.waiting, cx) } else { Poll::Ready(state.value.take()) }
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.state().closed
     }
 
     /// Has who polls something else woken when the slot is closed. Whether it is closed already.

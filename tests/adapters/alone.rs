@@ -20,7 +20,7 @@ const LOOKS: usize = 1000;
 /// stay.
 pub(crate) fn alone(body: impl FnOnce()) {
     let name = thread::current().name().expect("the harness names a test's thread").to_owned();
-    if std::env::var(CASE).is_ok_and(|case| case == name) {
+    if is_alone() {
         return without_a_trace_for(body, LOOKS);
     }
     let mut said = tempfile::tempfile().expect("a file for what it says");
@@ -43,6 +43,12 @@ pub(crate) fn alone(body: impl FnOnce()) {
     said.read_to_string(&mut text).expect("tests say text");
     let ended = status.unwrap_or_else(|| panic!("{name} had not ended after {:?}:\n{text}", start.elapsed()));
     assert!(ended.success() && text.contains("1 passed"), "{name}: {ended}\n{text}");
+}
+
+/// Whether this is a process for one test.
+pub(crate) fn is_alone() -> bool {
+    let name = thread::current().name().map(str::to_owned);
+    std::env::var(CASE).ok().is_some_and(|case| Some(case) == name)
 }
 
 /// What ends in its own time may take it: a thread that was not joined, the socket of a runtime.

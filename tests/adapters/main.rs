@@ -10,6 +10,7 @@ mod alone;
 mod support;
 
 mod custom;
+mod database;
 mod event;
 mod file;
 mod network;

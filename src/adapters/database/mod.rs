@@ -1,0 +1,21 @@
+//! Databases: pools, transactions, connections.
+
+#[cfg(feature = "sqlx-postgres")]
+mod advisory_lock;
+#[cfg(feature = "sqlx")]
+mod pool;
+#[cfg(feature = "rusqlite")]
+mod sqlite;
+#[cfg(feature = "sqlx-postgres")]
+mod temporary;
+#[cfg(feature = "sqlx")]
+mod transaction;
+
+#[cfg(feature = "sqlx-postgres")]
+pub use advisory_lock::AdvisoryLock;
+#[cfg(feature = "rusqlite")]
+pub use sqlite::SqliteConnection;
+#[cfg(feature = "sqlx-postgres")]
+pub use temporary::TempDatabase;
+#[cfg(feature = "sqlx")]
+pub use transaction::{CommitError, OpenTransaction};
