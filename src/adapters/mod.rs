@@ -37,6 +37,8 @@ pub use file::MemoryMap;
 pub use file::{FileLock, OpenFile, Writer};
 #[cfg(feature = "tempfile")]
 pub use file::{TemporaryDirectory, TemporaryFile};
+#[allow(unused_imports)] // the same
+pub use network::*;
 #[cfg(feature = "signal-hook")]
 pub use process::SignalHandler;
 #[cfg(all(unix, feature = "process"))]

@@ -44,6 +44,12 @@ impl Running {
         })
     }
 
+    /// What tells it to end.
+    #[cfg(feature = "hyper")]
+    pub(super) fn ending(&self) -> CancellationToken {
+        self.ending.clone()
+    }
+
     /// Whether it was told to end, or has ended by itself.
     pub(super) fn is_over(&self) -> bool {
         self.ending.is_cancelled() || self.abort.is_finished()
