@@ -1,4 +1,4 @@
-//! Network: sockets, servers.
+//! Network: sockets, servers, WebSockets.
 
 #[cfg(all(unix, feature = "hyper"))]
 mod connection;
@@ -6,6 +6,10 @@ mod connection;
 mod http;
 #[cfg(unix)]
 mod socket;
+#[cfg(feature = "tokio-tungstenite")]
+mod websocket;
 
 #[cfg(all(unix, feature = "hyper"))]
 pub use http::HttpServer;
+#[cfg(feature = "tokio-tungstenite")]
+pub use websocket::WebSocket;

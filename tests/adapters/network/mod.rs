@@ -1,4 +1,4 @@
-//! Sockets, servers.
+//! Sockets, servers, WebSockets.
 #![cfg(unix)]
 
 #[cfg(feature = "hyper")]
@@ -7,3 +7,5 @@ mod sockets;
 #[cfg(feature = "tokio-net")]
 mod tokio_sockets;
 mod unix;
+#[cfg(feature = "tokio-tungstenite")]
+mod websocket;
