@@ -4,13 +4,14 @@ use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
+use super::held::Held;
 use crate::cleanup::Cleanup;
 
 /// A task, and the way to tell it.
 pub(super) struct Running {
     ending: CancellationToken,
-    /// Until it is adopted.
-    task: Option<JoinHandle<()>>,
+    /// Until a cleanup awaits it.
+    task: Held<JoinHandle<()>>,
     abort: AbortHandle,
 }
 
@@ -23,16 +24,16 @@ impl Running {
     {
         let ending = CancellationToken::new();
         let task = Handle::current().spawn(body(ending.clone()));
-        Running { ending, abort: task.abort_handle(), task: Some(task) }
+        Running { ending, abort: task.abort_handle(), task: Held::new(task) }
     }
 
     /// Tells the task to end and waits for that; aborts it in the last resort.
-    pub(super) fn cleanup(&mut self) -> Cleanup {
-        let (ending, task, abort) = (self.ending.clone(), self.task.take(), self.abort.clone());
+    pub(super) fn cleanup(&self) -> Cleanup {
+        let (ending, task, abort) = (self.ending.clone(), self.task.clone(), self.abort.clone());
         let told = ending.clone();
         let graceful = Cleanup::future(move || async move {
             told.cancel();
-            match task {
+            match task.take() {
                 Some(task) => ended(task).await,
                 None => Ok(()),
             }

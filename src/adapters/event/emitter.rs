@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 
+use crate::adapters::held::Held;
 use crate::cleanup::Cleanup;
 use crate::id::Label;
 use crate::resource::{Category, Resource};
@@ -91,8 +92,8 @@ pub struct Listener<E: Emitter> {
     label: Label,
     valve: Arc<Valve>,
     emitter: Weak<E>,
-    /// Until it is adopted.
-    key: Option<E::Key>,
+    /// Until a cleanup removes the handler.
+    key: Held<E::Key>,
 }
 
 impl<E: Emitter> Listener<E> {
@@ -105,7 +106,7 @@ impl<E: Emitter> Listener<E> {
         let valve = Arc::new(Valve::default());
         let there = Arc::clone(&valve);
         let key = emitter.add(Box::new(move |event| there.pass(|| handler(event))));
-        Listener { label: label.into(), valve, emitter: Arc::downgrade(emitter), key: Some(key) }
+        Listener { label: label.into(), valve, emitter: Arc::downgrade(emitter), key: Held::new(key) }
     }
 
     /// Whether it hears no more: it was cleaned, or its emitter is gone.
@@ -122,10 +123,10 @@ impl<E: Emitter> Resource for Listener<E> {
     }
 
     fn cleanup(&mut self) -> Cleanup {
-        let (valve, emitter, key) = (Arc::clone(&self.valve), self.emitter.clone(), self.key.take());
+        let (valve, emitter, key) = (Arc::clone(&self.valve), self.emitter.clone(), self.key.clone());
         Cleanup::sync(move || {
             valve.shut();
-            if let (Some(emitter), Some(key)) = (emitter.upgrade(), key) {
+            if let (Some(emitter), Some(key)) = (emitter.upgrade(), key.take()) {
                 emitter.remove(key);
             }
             // Last: who hangs in the handler does not keep it with its emitter.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::adapters::held::Held;
 use crate::cleanup::Cleanup;
 use crate::id::Label;
 use crate::resource::{Category, Resource};
@@ -55,8 +56,8 @@ pub struct Tick {
 pub struct Timer {
     label: Label,
     clock: Arc<Clock>,
-    /// Until it is adopted.
-    thread: Option<JoinHandle<()>>,
+    /// Until a cleanup joins it.
+    thread: Held<JoinHandle<()>>,
 }
 
 /// What the timer shares with its thread.
@@ -135,7 +136,7 @@ impl Timer {
             let _over = Over(&there);
             body(&there);
         })?;
-        Ok(Timer { label: Label::from(label), clock, thread: Some(thread) })
+        Ok(Timer { label: Label::from(label), clock, thread: Held::new(thread) })
     }
 }
 
@@ -147,10 +148,10 @@ impl Resource for Timer {
     }
 
     fn cleanup(&mut self) -> Cleanup {
-        let (clock, thread) = (Arc::clone(&self.clock), self.thread.take());
+        let (clock, thread) = (Arc::clone(&self.clock), self.thread.clone());
         Cleanup::sync(move || {
             clock.stop();
-            thread.map_or(Ok(()), join)
+            thread.take().map_or(Ok(()), join)
         })
     }
 }
