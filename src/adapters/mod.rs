@@ -27,9 +27,15 @@ mod slot;
 mod timer;
 
 pub use custom::{CurrentDirectory, Place, Restore};
-#[allow(unused_imports)] // without a feature for any there is none
-pub use database::*;
-pub use event::*;
+#[cfg(feature = "rusqlite")]
+pub use database::SqliteConnection;
+#[cfg(feature = "sqlx-postgres")]
+pub use database::{AdvisoryLock, TempDatabase};
+#[cfg(feature = "sqlx")]
+pub use database::{CommitError, OpenTransaction};
+pub use event::{Emitter, Handler, Listener};
+#[cfg(feature = "tokio")]
+pub use event::{Received, Source, Streamed, Subscribed, TokioListener};
 #[cfg(feature = "notify")]
 pub use file::FileWatcher;
 #[cfg(feature = "memmap2")]
@@ -37,8 +43,10 @@ pub use file::MemoryMap;
 pub use file::{FileLock, OpenFile, Writer};
 #[cfg(feature = "tempfile")]
 pub use file::{TemporaryDirectory, TemporaryFile};
-#[allow(unused_imports)] // the same
-pub use network::*;
+#[cfg(all(unix, feature = "hyper"))]
+pub use network::HttpServer;
+#[cfg(feature = "tokio-tungstenite")]
+pub use network::WebSocket;
 #[cfg(feature = "signal-hook")]
 pub use process::SignalHandler;
 #[cfg(all(unix, feature = "process"))]
@@ -48,4 +56,6 @@ pub use process::{StopSignal, Worker, WorkerError};
 pub use process::{Task, TaskError, Tasks};
 #[cfg(any(feature = "tokio", feature = "rusqlite"))]
 pub use slot::{Borrowed, Gone};
-pub use timer::*;
+#[cfg(feature = "tokio")]
+pub use timer::TokioTimer;
+pub use timer::{Tick, Timer};
