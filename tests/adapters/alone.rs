@@ -56,7 +56,7 @@ pub(crate) fn is_alone() -> bool {
 fn without_a_trace_for(body: impl FnOnce(), looks: usize) {
     use castoff::Footprint;
     let look = || Footprint::capture().expect("/proc can be read");
-    // Tokio keeps a pair of sockets for the whole process from its first runtime on.
+    // With its signals tokio keeps a pair of sockets for the whole process from its first runtime on.
     #[cfg(feature = "tokio")]
     drop(tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
     let before = look();

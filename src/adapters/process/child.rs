@@ -161,8 +161,8 @@ impl ChildProcess {
     /// use castoff::adapters::ChildProcess;
     /// use castoff::ResourceManager;
     ///
-    /// let child = tokio::process::Command::new("true").spawn()?;
-    /// let mut child = ResourceManager::new("jobs").adopt(ChildProcess::try_from(child)?);
+    /// let child = ChildProcess::spawn(&mut std::process::Command::new("true"))?;
+    /// let mut child = ResourceManager::new("jobs").adopt(child);
     /// assert!(child.wait_async().await?.success());
     /// # std::io::Result::Ok(())
     /// # })?;
@@ -188,7 +188,7 @@ impl ChildProcess {
                 (child.stdin, child.stdout, child.stderr) = (self.stdin, self.stdout, self.stderr);
                 Some(child)
             }
-            #[cfg(feature = "tokio")]
+            #[cfg(feature = "tokio-process")]
             Owned::Tokio(_) => None,
         }
     }
@@ -203,7 +203,7 @@ impl From<Child> for ChildProcess {
     }
 }
 
-#[cfg(feature = "tokio")]
+#[cfg(feature = "tokio-process")]
 impl TryFrom<tokio::process::Child> for ChildProcess {
     type Error = io::Error;
 

@@ -25,7 +25,7 @@ use super::pause::ends_within;
 #[derive(Debug)]
 pub(super) enum Owned {
     Std(Child),
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "tokio-process")]
     Tokio(Box<tokio::process::Child>),
 }
 
@@ -34,7 +34,7 @@ impl Owned {
     fn reap(&mut self) -> io::Result<ExitStatus> {
         match self {
             Owned::Std(child) => child.wait(),
-            #[cfg(feature = "tokio")]
+            #[cfg(feature = "tokio-process")]
             Owned::Tokio(child) => {
                 child.try_wait()?.ok_or_else(|| io::Error::other("it has ended, and tokio can't reap it"))
             }

@@ -312,7 +312,7 @@ fn it_is_called_after_its_program_and_not_after_its_arguments() {
 }
 
 /// One of tokio's.
-#[cfg(feature = "tokio")]
+#[cfg(feature = "tokio-process")]
 mod of_tokio {
     use super::*;
     use tokio::io::AsyncBufReadExt;
