@@ -3,6 +3,8 @@
 #[cfg(all(unix, feature = "process"))]
 mod child;
 #[cfg(all(unix, feature = "process"))]
+mod end;
+#[cfg(all(unix, feature = "process"))]
 mod leader;
 mod pause;
 #[cfg(feature = "signal-hook")]
@@ -14,7 +16,9 @@ mod tasks;
 mod worker;
 
 #[cfg(all(unix, feature = "process"))]
-pub use child::{ChildError, ChildProcess};
+pub use child::ChildProcess;
+#[cfg(all(unix, feature = "process"))]
+pub use end::ChildError;
 #[cfg(feature = "signal-hook")]
 pub use signal::SignalHandler;
 #[cfg(feature = "tokio")]

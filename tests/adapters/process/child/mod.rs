@@ -1,9 +1,13 @@
 //! Real children: that end when asked, that do not, that have children of their own, that have ended.
 
+mod numbers;
+#[cfg(feature = "tokio-process")]
+mod of_tokio;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use castoff::adapters::{ChildError, ChildProcess};
@@ -173,21 +177,6 @@ fn one_that_is_stopped_ends_too() {
 }
 
 #[test]
-fn its_number_stays_its_own_until_its_cleanup() {
-    alone(|| {
-        let mut child = ChildProcess::spawn(Command::new("sh").args(["-c", "exit 3"])).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(3));
-        // A zombie: nobody else can get the number.
-        assert!(fs::exists(format!("/proc/{}", child.id())).unwrap());
-        let manager = manager();
-        let child = manager.adopt(child);
-        assert!(manager.cleanup().is_success());
-        assert!(!fs::exists(format!("/proc/{}", child.id())).unwrap());
-        assert_eq!(child.exit_status().unwrap().unwrap().code(), Some(3));
-    });
-}
-
-#[test]
 fn one_that_had_to_succeed_and_did_not_is_an_error_and_is_reaped() {
     alone(|| {
         let mut child =
@@ -195,77 +184,6 @@ fn one_that_had_to_succeed_and_did_not_is_an_error_and_is_reaped() {
         child.wait().unwrap();
         let error = ResourceGuard::close(manager().adopt(child)).unwrap_err().to_string();
         assert!(error.contains("had ended before its cleanup, with exit status: 3"), "{error}");
-    });
-}
-
-/// What a `waitpid(-1)` elsewhere in the program would do.
-fn reap_behind_its_back(number: u32) {
-    rustix::process::waitpid(Some(pid(number)), rustix::process::WaitOptions::empty()).unwrap();
-}
-
-#[test]
-fn one_that_somebody_else_has_reaped_is_left_alone() {
-    alone(|| {
-        let child = ChildProcess::spawn(&mut Command::new("true")).unwrap();
-        until("the child to end", || !is_alive(child.id()));
-        reap_behind_its_back(child.id());
-        assert_eq!(child.exit_status().unwrap_err().raw_os_error(), Some(10));
-        ResourceGuard::close(manager().adopt(child)).unwrap();
-    });
-}
-
-/// Starts another child, which gets this number. `None` where nobody may ask for that.
-fn child_with_the_number(number: u32) -> Option<Child> {
-    for _ in 0..50 {
-        fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).ok()?;
-        let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
-        if child.id() == number {
-            return Some(child);
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    None
-}
-
-#[test]
-fn a_child_that_got_the_same_number_is_not_hit() {
-    for adopt in
-        [(|| ChildProcess::spawn(&mut Command::new("true")).unwrap()) as fn() -> ChildProcess, || {
-            ChildProcess::from(Command::new("true").spawn().unwrap())
-        }]
-    {
-        alone(|| {
-            let child = adopt();
-            until("the child to end", || !is_alive(child.id()));
-            if fs::exists(format!("/proc/{}", child.id())).unwrap() {
-                reap_behind_its_back(child.id());
-            }
-            let Some(mut other) = child_with_the_number(child.id()) else {
-                return println!("SKIPPED: the system gives nobody a number of choice");
-            };
-            ResourceGuard::close(manager().adopt(child)).unwrap();
-            assert!(other.try_wait().unwrap().is_none(), "it was hit");
-            other.kill().unwrap();
-            other.wait().unwrap();
-        });
-    }
-}
-
-#[test]
-fn one_that_has_been_waited_for_keeps_its_status_and_nothing_is_sent_to_its_number() {
-    alone(|| {
-        let mut child = Command::new("sh").args(["-c", "exit 3"]).spawn().unwrap();
-        child.wait().unwrap();
-        let other = child_with_the_number(child.id());
-        let child = ChildProcess::from(child);
-        assert_eq!(child.exit_status().unwrap().unwrap().code(), Some(3));
-        ResourceGuard::close(manager().adopt(child)).unwrap();
-        if let Some(mut other) = other {
-            assert!(other.try_wait().unwrap().is_none(), "it was hit");
-            other.kill().unwrap();
-            other.wait().unwrap();
-        }
     });
 }
 
@@ -309,84 +227,4 @@ fn it_is_called_after_its_program_and_not_after_its_arguments() {
         assert_eq!(*info.label, format!("sleep (pid {})", guard.id()));
         assert_eq!(info.category, castoff::Category::Process);
     });
-}
-
-/// One of tokio's.
-#[cfg(feature = "tokio-process")]
-mod of_tokio {
-    use super::*;
-    use tokio::io::AsyncBufReadExt;
-    use tokio::runtime::Runtime;
-
-    struct Sleeper;
-
-    fn runtime() -> Runtime {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
-    }
-
-    impl Case for Sleeper {
-        type Adopted = ChildProcess;
-        type Witness = (u32, Runtime);
-
-        fn make() -> (ChildProcess, (u32, Runtime)) {
-            let runtime = runtime();
-            let entered = runtime.enter();
-            let child = tokio::process::Command::new("sleep").arg("600").spawn().unwrap();
-            drop(entered);
-            let number = child.id().unwrap();
-            (child.try_into().unwrap(), (number, runtime))
-        }
-
-        fn is_over((number, _): &(u32, Runtime)) -> bool {
-            !is_alive(*number)
-        }
-
-        fn end_first(child: &mut ChildProcess, (number, runtime): &(u32, Runtime)) {
-            terminate(*number);
-            runtime.block_on(child.wait_async()).unwrap();
-        }
-    }
-
-    contract!(Sleeper, never hangs);
-
-    #[test]
-    fn a_group_can_be_had_from_a_command_of_tokios_and_its_pipes_be_awaited() {
-        alone(|| {
-            let runtime = runtime();
-            let mut command = tokio::process::Command::new("sh");
-            command.args(["-c", "sleep 600 & echo $!; wait"]).stdout(Stdio::piped());
-            let mut guard = manager().adopt(ChildProcess::spawn(command.as_std_mut()).unwrap());
-            let output = guard.stdout.take().unwrap();
-            let line = runtime.block_on(async {
-                let output = tokio::process::ChildStdout::from_std(output).unwrap();
-                tokio::io::BufReader::new(output).lines().next_line().await.unwrap().unwrap()
-            });
-            let grandchild = line.parse().unwrap();
-            assert!(is_alive(grandchild));
-            ResourceGuard::close(guard).unwrap();
-            assert!(!is_alive(grandchild));
-        });
-    }
-
-    #[test]
-    fn its_runtime_may_be_gone() {
-        alone(|| {
-            let (child, (number, runtime)) = Sleeper::make();
-            drop(runtime);
-            ResourceGuard::close(manager().adopt(child)).unwrap();
-            assert!(!is_alive(number));
-        });
-    }
-
-    #[test]
-    fn one_that_has_been_waited_for_is_refused() {
-        alone(|| {
-            let waited = runtime().block_on(async {
-                let mut child = tokio::process::Command::new("true").spawn().unwrap();
-                child.wait().await.unwrap();
-                child
-            });
-            assert_eq!(ChildProcess::try_from(waited).unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
-        });
-    }
 }
