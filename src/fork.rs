@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use once_cell::sync::OnceCell;
+
 static ERA: AtomicU32 = AtomicU32::new(0);
 
 /// How many forks lie between this process and the one that used castoff first.
@@ -15,16 +17,39 @@ pub(crate) fn era() -> u32 {
     ERA.load(Ordering::Relaxed)
 }
 
-/// Starts counting. Called once, when the registry is made; what is registered before has nowhere to be.
-pub(crate) fn watch() {
+/// What the thread that forks does before and, in both processes, after.
+pub(crate) struct Hooks {
+    pub(crate) before: fn(),
+    pub(crate) after: fn(),
+}
+
+static HOOKS: OnceCell<Hooks> = OnceCell::new();
+
+/// Starts counting, and calls these from now on. Called once, when the registry is made; what is registered before has
+/// nowhere to be.
+pub(crate) fn watch(hooks: Hooks) {
+    if HOOKS.set(hooks).is_err() {
+        return;
+    }
     #[cfg(unix)]
     {
+        extern "C" fn before() {
+            if let Some(hooks) = HOOKS.get() {
+                (hooks.before)();
+            }
+        }
+        extern "C" fn in_parent() {
+            if let Some(hooks) = HOOKS.get() {
+                (hooks.after)();
+            }
+        }
         extern "C" fn in_child() {
             ERA.fetch_add(1, Ordering::Relaxed);
+            in_parent();
         }
-        // SAFETY: `in_child` does nothing but one atomic addition, which is safe in a forked child at any moment,
-        // and as an item of this crate it lives as long as the process. A refusal (no memory) leaves children
+        // SAFETY: these are items of this crate and live as long as the process; what they do in a child is an atomic
+        // addition and letting go of locks that the same thread has taken before. A refusal (no memory) leaves children
         // uncounted and has no other effect.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     }
 }

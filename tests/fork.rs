@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -66,6 +66,40 @@ fn ran_in_a_child(runs: &Runs, body: impl FnOnce()) -> i32 {
     let code = exit_code(pid);
     assert_ne!(code, PANICKED, "the child panicked");
     code - NOTHING_RAN
+}
+
+#[test]
+fn a_child_that_is_forked_while_other_threads_are_busy_can_register_look_and_clean() {
+    let _turn = alone();
+    let manager = manager();
+    let over = AtomicBool::new(false);
+    let runs = Runs::default();
+    thread::scope(|scope| {
+        let _over = scopeguard::guard(&over, |over| over.store(true, Ordering::Relaxed));
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    drop(manager.guard("busy", || ()));
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                manager.stats();
+            }
+        });
+        for _ in 0..200 {
+            let ran = ran_in_a_child(&runs, || {
+                let own = ResourceManager::isolated("child", ManagerConfig::default());
+                drop(own.guard("first", runs.cleanup()));
+                let _held = own.guard("second", runs.cleanup());
+                assert_eq!(own.stats().live, 1);
+                assert_eq!(own.resource_count(), 1);
+            });
+            assert_eq!(ran, 2);
+        }
+    });
+    assert_eq!(runs.count(), 0);
 }
 
 fn exit_code(pid: libc::pid_t) -> i32 {

@@ -30,7 +30,7 @@ mod tally;
 pub(crate) mod tree;
 mod turns;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -45,7 +45,7 @@ use crate::clock::Coarse;
 use crate::fork;
 use crate::id::{Label, ManagerId, ResourceId, Stamp};
 use crate::registry::entry::Entry;
-use crate::registry::locker::Locker;
+use crate::registry::locker::{Locker, Settled};
 use crate::registry::shard::{NO_LINK, Shard};
 use crate::registry::slab::{Key, PLACE_BITS};
 use crate::registry::tree::{Node, Seed};
@@ -75,10 +75,26 @@ static REGISTRY: OnceCell<Registry> = OnceCell::new();
 #[inline]
 pub(crate) fn registry() -> &'static Registry {
     REGISTRY.get_or_init(|| {
-        fork::watch();
+        fork::watch(fork::Hooks { before: hold_all, after: let_go });
         let threads = std::thread::available_parallelism().map_or(4, usize::from);
         Registry::new((threads * 4).next_power_of_two().min(1 << SHARD_BITS))
     })
+}
+
+thread_local! {
+    /// Every shard, while the calling thread forks: a child that has another thread's lock, and not that thread, could
+    /// never take it.
+    static FORKING: RefCell<Vec<Settled<'static>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn hold_all() {
+    let held = REGISTRY.get().into_iter().flat_map(|registry| &registry.shards).map(Locker::lock).collect();
+    // A thread that is ending keeps nothing: what it forks is at the mercy of the others.
+    let _ = FORKING.try_with(|forking| forking.replace(held));
+}
+
+fn let_go() {
+    drop(FORKING.try_with(RefCell::take));
 }
 
 thread_local! {
