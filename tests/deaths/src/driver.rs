@@ -16,6 +16,8 @@ use crate::work::FILES;
 const HANGS: Duration = Duration::from_secs(5);
 /// For what has to be there before anything can be measured.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a signal has not ended by then goes on.
+const GOES_ON: Duration = Duration::from_secs(2);
 /// From when on a signal is a second one, and not the twin of the first.
 const SECOND: Duration = Duration::from_millis(300);
 
@@ -113,6 +115,8 @@ fn start(peer: &Peer, death: Death, folder: &Path) -> Child {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
+    // Ten backtraces with their symbols take longer than a deadline of a second, on a busy machine.
+    command.env("RUST_BACKTRACE", "0");
     let prepare = move || {
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
             let how = if death.by == By::Ignored(signal) { libc::SIG_IGN } else { libc::SIG_DFL };
@@ -139,8 +143,7 @@ fn end(child: &mut Child, by: By) -> String {
         }
         By::Ignored(signal) => {
             send(child, signal);
-            let goes_on = wait(child, SECOND).is_none();
-            if goes_on {
+            if wait(child, GOES_ON).is_none() {
                 give_up(child);
                 return String::from("goes on");
             }
