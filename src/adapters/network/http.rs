@@ -10,6 +10,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +19,6 @@ use hyper::body::{Body, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -95,17 +95,22 @@ impl HttpServer {
         let open = Arc::new(Open::default());
         let there = Arc::clone(&open);
         let running = Running::spawn(|ending| async move {
-            let draining = GracefulShutdown::new();
             while let Some(stream) = next(&listener, &ending).await {
                 let connection = TokioIo::new(Connection::new(there.admit(stream)));
                 let service = TowerToHyperService::new(service.clone());
                 let server = Builder::new(TokioExecutor::new());
                 let serving = server.serve_connection_with_upgrades(connection, service).into_owned();
-                // It fails when its peer misbehaves, which is nothing to the others.
-                tokio::spawn(draining.watch(serving));
+                let ending = ending.clone();
+                tokio::spawn(async move {
+                    let mut serving = pin!(serving);
+                    // It fails when its peer misbehaves, which is nothing to the others.
+                    if ending.run_until_cancelled(serving.as_mut()).await.is_none() {
+                        serving.as_mut().graceful_shutdown();
+                        serving.await.ok();
+                    }
+                });
             }
             drop(listener);
-            draining.shutdown().await;
             there.wait_until_empty().await;
         });
         Ok(HttpServer { address, open, running })
