@@ -121,20 +121,24 @@ mod listener {
             runtime.block_on(async {
                 let (manager, (sender, source)) = (manager(), mpsc::unbounded_channel());
                 let (told, mut events) = mpsc::unbounded_channel();
+                let gate = Arc::new(tokio::sync::Semaphore::new(0));
+                let there = Arc::clone(&gate);
                 let guard = manager.adopt(TokioListener::spawn("queue", source, move |event: u32| {
                     told.send(event).unwrap();
-                    async { tokio::task::yield_now().await }
+                    let gate = Arc::clone(&there);
+                    async move { gate.acquire().await.unwrap().forget() }
                 }));
-                (0..1000).for_each(|event| sender.send(event).unwrap());
+                (0..3).for_each(|event| sender.send(event).unwrap());
                 assert_eq!(events.recv().await, Some(0));
-                assert!(manager.teardown().run_async().await.is_success());
-                sender.send(1000).unwrap_err();
-                let mut delivered = 1;
-                while events.recv().await.is_some() {
-                    delivered += 1;
+                // With the first in hand it is told to end, and only then let go.
+                let cleaning = tokio::spawn(async move { manager.teardown().run_async().await });
+                while !guard.is_over() {
+                    tokio::task::yield_now().await;
                 }
-                assert!(delivered < 1000, "all of them were delivered");
-                drop(guard);
+                gate.add_permits(3);
+                assert!(cleaning.await.unwrap().is_success());
+                assert_eq!(events.recv().await, None);
+                sender.send(3).unwrap_err();
             });
         });
     }
