@@ -36,7 +36,11 @@ impl<DB: Database> Resource for Pool<DB> {
 
     fn cleanup(&mut self) -> Cleanup {
         let pool = self.clone();
-        Cleanup::future(move || async move { pool.close().await })
+        Cleanup::future(move || async move {
+            pool.close().await;
+            // sqlx 0.8 leaves the connection open that came back last while it waited; the second time it finds it.
+            pool.close().await;
+        })
     }
 }
 
