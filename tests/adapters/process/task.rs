@@ -166,6 +166,8 @@ fn one_that_panicked_is_an_error_with_its_message() {
     alone(|| {
         let runtime = runtime();
         let task: Task = runtime.spawn(async { panic!("no such order") }).into();
+        // One that has not begun would be aborted before it can.
+        until("the panic", || task.is_finished());
         let error = ResourceGuard::close(manager().adopt(task)).unwrap_err();
         let CleanupErrorKind::Failed(cause) = error.kind else { panic!("it returned it") };
         let source = std::error::Error::source(&*cause).unwrap().to_string();

@@ -10,7 +10,7 @@ use crate::support::{LIMIT, watchdog};
 
 /// Several times what a scan looks at in one go, and no multiple of it.
 const STAYING: usize = 1_001;
-const LOOKS: usize = 30;
+const LOOKS: usize = 12;
 
 /// However a test ends, its threads do too.
 struct End<'a>(&'a AtomicBool);
