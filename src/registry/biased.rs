@@ -44,7 +44,7 @@ pub(super) struct Biased<T> {
 unsafe impl<T: Send> Sync for Biased<T> {}
 
 /// On what the owner gets its way back.
-struct Terms {
+pub(super) struct Terms {
     /// How often it has come since anybody else has.
     alone: u32,
     patience: u32,
@@ -104,7 +104,7 @@ impl<T> Biased<T> {
     pub(super) fn lock(&self) -> Held<'_, T> {
         match self.enter() {
             Some(own) => Held::Own(own),
-            None => Held::Shared(self.lock_shared()),
+            None => self.lock_shared(),
         }
     }
 
@@ -128,7 +128,7 @@ impl<T> Biased<T> {
 
     /// The way of everybody else.
     #[cold]
-    pub(super) fn lock_shared(&self) -> Shared<'_, T> {
+    fn lock_shared(&self) -> Held<'_, T> {
         let terms = self.terms.try_lock().unwrap_or_else(|| {
             self.waiting.fetch_add(1, Relaxed);
             let terms = self.terms.lock();
@@ -152,12 +152,12 @@ impl<T> Biased<T> {
         if let Some(own) = self.enter() {
             return Some(Held::Own(own));
         }
-        let shared = self.admit(self.terms.try_lock()?);
-        self.is_clear().then_some(Held::Shared(shared))
+        let held = self.admit(self.terms.try_lock()?);
+        self.is_clear().then_some(held)
     }
 
     /// Whoever has the mutex. The value is not to be touched before [`is_clear`](Self::is_clear).
-    fn admit<'a>(&'a self, mut terms: MutexGuard<'a, Terms>) -> Shared<'a, T> {
+    fn admit<'a>(&'a self, mut terms: MutexGuard<'a, Terms>) -> Held<'a, T> {
         if self.is_own() {
             terms.alone += 1;
             if terms.alone >= terms.patience {
@@ -172,7 +172,7 @@ impl<T> Biased<T> {
                 fence::heavy();
             }
         }
-        Shared { lock: self, _terms: terms }
+        Held::Shared { lock: self, _terms: terms }
     }
 
     /// Whether the owner is not inside. Acquire: what it did there is seen then.
@@ -201,16 +201,10 @@ pub(super) struct Own<'a, T> {
     not_send: PhantomData<*const ()>,
 }
 
-/// The mutex is held while this lives.
-pub(super) struct Shared<'a, T> {
-    lock: &'a Biased<T>,
-    _terms: MutexGuard<'a, Terms>,
-}
-
-/// The lock is held while this lives, either way.
+/// The lock is held while this lives, one way or the other.
 pub(super) enum Held<'a, T> {
     Own(Own<'a, T>),
-    Shared(Shared<'a, T>),
+    Shared { lock: &'a Biased<T>, _terms: MutexGuard<'a, Terms> },
 }
 
 impl<T> Drop for Own<'_, T> {
@@ -237,30 +231,14 @@ impl<T> DerefMut for Own<'_, T> {
     }
 }
 
-impl<T> Deref for Shared<'_, T> {
-    type Target = T;
-    #[inline]
-    fn deref(&self) -> &T {
-        // SAFETY: as above.
-        unsafe { &*self.lock.value.get() }
-    }
-}
-
-impl<T> DerefMut for Shared<'_, T> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above.
-        unsafe { &mut *self.lock.value.get() }
-    }
-}
-
 impl<T> Deref for Held<'_, T> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
         match self {
             Held::Own(own) => own,
-            Held::Shared(shared) => shared,
+            // SAFETY: as above.
+            Held::Shared { lock, .. } => unsafe { &*lock.value.get() },
         }
     }
 }
@@ -270,7 +248,8 @@ impl<T> DerefMut for Held<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         match self {
             Held::Own(own) => own,
-            Held::Shared(shared) => shared,
+            // SAFETY: as above.
+            Held::Shared { lock, .. } => unsafe { &mut *lock.value.get() },
         }
     }
 }
