@@ -193,6 +193,8 @@ fn take_plain(
     entry.guarded = false;
     let weight = owner.weight(entry.number);
     let is_quiet = !weight.is_timed() && !entry.watched && !owner.is_ending && entry.label.text().is_some();
+    // Its end, left to be completed, would keep the memory.
+    let is_quiet = is_quiet && !shard.entries.keeps_a_page(id.key());
     Some(if is_quiet {
         Account::Quiet(Silence { locker, notice: shard.notice })
     } else {
@@ -207,7 +209,7 @@ impl Silence {
         match self.locker.enter() {
             Some(mut shard) => {
                 shard.settle();
-                shard.leave(id.key(), self.notice)
+                shard.leave(id, self.notice)
             }
             None => self.leave_shared(id),
         }
@@ -217,7 +219,7 @@ impl Silence {
 impl Silence {
     #[cold]
     fn leave_shared(self, id: ResourceId) -> bool {
-        self.locker.lock().leave(id.key(), self.notice)
+        self.locker.lock().leave(id, self.notice)
     }
 }
 

@@ -38,9 +38,9 @@ impl Registry {
         let Lane { locker, shard, thread } = Lane::current();
         let mut data = locker.enter()?;
         let member = node.lanes[shard as usize].load(Relaxed).wrapping_sub(1);
-        let (key, entry) = data.renew(member, thread)?;
+        let (id, entry) = data.renew(member, thread)?;
         entry.refill(plain, work, self.newcomer(shard, Phase::Live, false));
-        Some(id_of(shard, key))
+        Some(id)
     }
 
     #[inline]

@@ -168,6 +168,11 @@ impl ResourceId {
         ((self.0 >> INDEX_BITS) & ((1 << SHARD_BITS) - 1)) as usize
     }
 
+    /// The id of the next use of the same slot.
+    fn renewed(self) -> ResourceId {
+        ResourceId(self.0 + (1 << 32))
+    }
+
     fn key(self) -> Key {
         Key { index: (self.0 & ((1 << INDEX_BITS) - 1)) as u32, generation: (self.0 >> 32) as u32 }
     }

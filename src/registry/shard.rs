@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::events::anyone_listens;
-use crate::id::Label;
+use crate::id::{Label, ResourceId};
 use crate::registry::entry::{Entry, Phase};
 use crate::registry::slab::{Key, Slab};
 
@@ -45,7 +45,7 @@ pub(crate) struct Shard {
     pub(crate) threads: Stall<Thread>,
     pub(crate) number: u64,
     /// The plain entry whose cleanup has ended last, if its end is still to be completed.
-    left: Key,
+    left: ResourceId,
     pub(super) notice: Notice,
 }
 
@@ -60,7 +60,7 @@ impl Shard {
             members: Stall::new(),
             threads: Stall::new(),
             number: 0,
-            left: Key::NONE,
+            left: ResourceId::NONE,
             notice: Notice(0),
         }
     }
@@ -113,17 +113,18 @@ impl Shard {
     /// The same in the place of the one that has ended last, if that is the newest of this member and of the same
     /// thread: no list and no count of live ones changes then. What is left of that one is a label without memory.
     #[inline(always)]
-    pub(crate) fn renew(&mut self, member: u32, thread: u32) -> Option<(Key, &mut Entry)> {
-        let owner = self.members.get_mut(member)?;
-        let (key, entry) = self.entries.renew(self.left, |entry| {
+    pub(crate) fn renew(&mut self, member: u32, thread: u32) -> Option<(ResourceId, &mut Entry)> {
+        let left = self.left;
+        let entry = self.entries.renew(left.key(), |entry| {
             entry.member == member && entry.thread == thread && entry.newer == NO_LINK
         })?;
-        self.left = Key::NONE;
+        let owner = self.members.get_mut(member)?;
+        self.left = ResourceId::NONE;
         owner.totals.registered += 1;
         owner.totals.cleaned += 1;
         self.number += 1;
         entry.number = self.number;
-        Some((key, entry))
+        Some((left.renewed(), entry))
     }
 
     /// The entry has ended this way: it leaves its list and is counted. The slot stays.
@@ -162,10 +163,10 @@ impl Shard {
     /// once: what is left to do can mostly be spared, see [`renew`](Self::renew). False, and nothing is done, where
     /// somebody may want to be told since.
     #[inline]
-    pub(super) fn leave(&mut self, key: Key, notice: Notice) -> bool {
+    pub(super) fn leave(&mut self, id: ResourceId, notice: Notice) -> bool {
         let is_quiet = notice == self.notice;
         if is_quiet {
-            self.left = key;
+            self.left = id;
         }
         is_quiet
     }
@@ -178,15 +179,15 @@ impl Shard {
     /// Completes the end that was left, if one was.
     #[inline]
     pub(super) fn settle(&mut self) {
-        if self.left != Key::NONE {
+        if self.left != ResourceId::NONE {
             self.complete();
         }
     }
 
     #[inline(never)]
     fn complete(&mut self) {
-        let left = std::mem::replace(&mut self.left, Key::NONE);
-        self.end_cleaned(left);
+        let left = std::mem::replace(&mut self.left, ResourceId::NONE);
+        self.end_cleaned(left.key());
     }
 
     /// The end of one from which nothing follows.

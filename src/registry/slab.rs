@@ -32,11 +32,6 @@ pub(crate) struct Key {
     pub(crate) generation: u32,
 }
 
-impl Key {
-    /// Names nothing: generations begin at one.
-    pub(crate) const NONE: Key = Key { index: 0, generation: 0 };
-}
-
 #[derive(Debug)]
 struct Slot<T> {
     generation: u32,
@@ -134,17 +129,23 @@ impl<T: Default> Slab<T> {
         self.slot_mut(index).map(|slot| (Key { index, generation: slot.generation }, &mut slot.value))
     }
 
-    /// The same slot for another entry, if what stands there agrees. Nothing is emptied.
+    /// The same slot with its next generation, for another entry, if what stands there agrees. Nothing is emptied.
     #[inline(always)]
-    pub(crate) fn renew(&mut self, key: Key, agrees: impl FnOnce(&T) -> bool) -> Option<(Key, &mut T)> {
+    pub(crate) fn renew(&mut self, key: Key, agrees: impl FnOnce(&T) -> bool) -> Option<&mut T> {
         let (page, at) = page_of(key.index);
         let slot = self.pages.get_mut(page)?.slots.get_mut(at)?;
         if slot.generation != key.generation || key.generation >= LAST || !agrees(&slot.value) {
             return None;
         }
-        let key = Key { generation: key.generation + 1, ..key };
-        slot.generation = key.generation;
-        Some((key, &mut slot.value))
+        slot.generation = key.generation + 1;
+        Some(&mut slot.value)
+    }
+
+    /// Whether an entry is all that keeps a page that is not a small one.
+    #[inline]
+    pub(crate) fn keeps_a_page(&self, key: Key) -> bool {
+        let (page, _) = page_of(key.index);
+        self.pages.get(page).is_some_and(|page| page.used == 1 && page.slots.len() > FIRST as usize)
     }
 
     /// Every entry of one page. `None` behind the last page.
