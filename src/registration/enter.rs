@@ -11,7 +11,7 @@ use crate::id::{Label, ResourceId};
 use crate::leak::trace;
 use crate::registry::entry::{Draft, Extra, Phase, Plain};
 use crate::registry::tree::Node;
-use crate::registry::{Applicant, Need, Refused, registry};
+use crate::registry::{Applicant, Need, Refused, Registry, registry};
 use crate::resource::{Category, Priority};
 use crate::unwind::contain;
 use crate::work::run_refused;
@@ -64,7 +64,7 @@ pub(crate) fn plain(
 #[inline(never)]
 pub(crate) fn register_plain(node: &Arc<Node>, plain: &Plain, work: &mut Option<Work>) -> ResourceId {
     if !anyone_listens()
-        && let Some(id) = registry().renew(node, plain, work)
+        && let Some(id) = Registry::renew(node, plain, work)
     {
         return id;
     }

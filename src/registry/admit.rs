@@ -276,6 +276,7 @@ impl Registry {
             return None;
         }
         entry.linked = true;
+        entry.quiet = false;
         Some(node.clone())
     }
 

@@ -8,9 +8,9 @@ use crate::events::anyone_listens;
 use crate::id::ResourceId;
 use crate::registry::Registry;
 use crate::registry::end::{Ended, Ending, Told};
-use crate::registry::entry::{Kept, Phase};
+use crate::registry::entry::{Entry, Kept, Phase};
 use crate::registry::locker::Locker;
-use crate::registry::shard::{Member, Notice, Shard};
+use crate::registry::shard::{Member, Notice, Shard, Stall};
 
 /// How many cleanups of one manager and shard are all timed; beyond, one in [`SAMPLE`] is, and counts for all.
 const TIMED: u32 = 1_024;
@@ -180,26 +180,28 @@ fn take_plain(
     id: ResourceId,
     work: &mut Option<Work>,
 ) -> Option<Account> {
+    // Its end, left to be completed, would keep the memory.
+    let quiet = shard.is_quiet() && !shard.entries.keeps_a_page(id.key());
+    let notice = shard.notice;
     let entry = shard.entries.get_mut(id.key())?;
-    if entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
-        return None;
-    }
-    let owner = shard.members.get_mut(entry.member)?;
-    if entry.work.as_ref()?.is_async() {
-        return None;
-    }
+    let account = match entry.quiet && quiet && entry.phase == Phase::Live {
+        true => Account::Quiet(Silence { locker, notice }),
+        false => Account::Full(weigh_plain(&mut shard.members, entry)?),
+    };
     Work::put(&mut entry.work, work);
     entry.phase = Phase::Cleaning;
     entry.guarded = false;
-    let weight = owner.weight(entry.number);
-    let is_quiet = !weight.is_timed() && !entry.watched && !owner.is_ending && entry.label.text().is_some();
-    // Its end, left to be completed, would keep the memory.
-    let is_quiet = is_quiet && !shard.entries.keeps_a_page(id.key());
-    Some(if is_quiet {
-        Account::Quiet(Silence { locker, notice: shard.notice })
-    } else {
-        Account::Full(weight)
-    })
+    Some(account)
+}
+
+/// `None` for what is not plain, or nobody's to claim.
+#[inline(never)]
+fn weigh_plain(members: &mut Stall<Member>, entry: &Entry) -> Option<Weight> {
+    let is_async = entry.work.as_ref()?.is_async();
+    if is_async || entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
+        return None;
+    }
+    Some(members.get_mut(entry.member)?.weight(entry.number))
 }
 
 impl Silence {
@@ -268,6 +270,12 @@ fn take(shard: &mut Shard, id: ResourceId, guarded: bool) -> Option<Job> {
 }
 
 impl Member {
+    /// Whether the next cleanup is timed, if it is that of the entry with this number.
+    #[inline]
+    pub(super) fn is_timed_next(&self, number: u64) -> bool {
+        self.timed < TIMED || number.is_multiple_of(SAMPLE)
+    }
+
     /// How many cleanups the duration of this one counts for.
     #[inline]
     fn weight(&mut self, number: u64) -> Weight {

@@ -98,6 +98,9 @@ pub(crate) struct Entry {
     pub(crate) linked: bool,
     /// Somebody waits for its end.
     pub(crate) watched: bool,
+    /// Nothing is to be told of its end, and nothing is left of it then: no edge, nobody who waits, no extra, no label with
+    /// memory, no cleanup that awaits or is timed.
+    pub(crate) quiet: bool,
     /// Another thread than the one that registered it has used it.
     pub(crate) roams: bool,
 }
@@ -162,13 +165,15 @@ impl Default for Entry {
             guarded: false,
             linked: false,
             watched: false,
+            quiet: false,
             roams: false,
         }
     }
 }
 
 impl Entry {
-    /// Fills an empty slot in place, field by field: a whole entry would be moved about on the way.
+    /// Fills an empty slot in place, field by field: a whole entry would be moved about on the way. `quiet` is what its
+    /// manager says of it.
     #[inline(always)]
     pub(crate) fn fill(&mut self, draft: Draft, new: Newcomer) {
         self.label = draft.label;
@@ -176,7 +181,9 @@ impl Entry {
         self.created_at = draft.created_at;
         self.created = new.created;
         self.turn = new.turn;
+        let is_async = draft.work.is_async();
         self.work = Some(draft.work);
+        self.quiet &= self.label.text().is_some() && !is_async && draft.extra.is_none() && !new.linked;
         // A slot that is free holds none.
         if draft.extra.is_some() {
             self.extra = draft.extra;
@@ -200,6 +207,7 @@ impl Entry {
         self.created_at = plain.created_at;
         self.created = new.created;
         self.turn = new.turn;
+        self.quiet &= work.as_ref().is_some_and(|work| !work.is_async());
         Work::put(work, &mut self.work);
         self.era = new.era;
         self.priority = plain.priority;
@@ -213,7 +221,14 @@ impl Entry {
     }
 
     pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.quiet = false;
         self.extra.get_or_insert_default()
+    }
+
+    /// Somebody waits for its end from now on.
+    pub(crate) fn watch(&mut self) {
+        self.watched = true;
+        self.quiet = false;
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {

@@ -11,7 +11,7 @@ use crate::registry::entry::{Draft, Newcomer, Phase, Plain};
 use crate::registry::locker::Settled;
 use crate::registry::shard::NO_LINK;
 use crate::registry::tree::Node;
-use crate::registry::{INDEX_BITS, Lane, Registry, id_of};
+use crate::registry::{INDEX_BITS, Lane, Registry, TURNS, id_of};
 
 impl Registry {
     /// Keeps a new entry of this manager, in the calling thread's shard.
@@ -21,7 +21,7 @@ impl Registry {
     #[inline(never)]
     pub(crate) fn insert(&self, node: &Arc<Node>, draft: Draft, phase: Phase, linked: bool) -> ResourceId {
         let Lane { locker, shard, thread } = Lane::current();
-        let new = self.newcomer(shard, phase, linked);
+        let new = newcomer(shard, phase, linked);
         let (mut data, member) = self.joined(node, shard, locker.lock());
         let Some((key, entry)) = data.admit(member, thread) else {
             drop(data);
@@ -34,19 +34,13 @@ impl Registry {
     /// The same for a plain one, if the place of another falls free at the right moment. `None`, and the work is where
     /// it was, if not.
     #[inline(always)]
-    pub(crate) fn renew(&self, node: &Node, plain: &Plain, work: &mut Option<Work>) -> Option<ResourceId> {
+    pub(crate) fn renew(node: &Node, plain: &Plain, work: &mut Option<Work>) -> Option<ResourceId> {
         let Lane { locker, shard, thread } = Lane::current();
         let mut data = locker.enter()?;
         let member = node.lanes[shard as usize].load(Relaxed).wrapping_sub(1);
         let (id, entry) = data.renew(member, thread)?;
-        entry.refill(plain, work, self.newcomer(shard, Phase::Live, false));
+        entry.refill(plain, work, newcomer(shard, Phase::Live, false));
         Some(id)
-    }
-
-    #[inline]
-    fn newcomer(&self, shard: u32, phase: Phase, linked: bool) -> Newcomer {
-        let created = Coarse::now();
-        Newcomer { created, turn: self.turns.take(shard + 1, created), era: fork::era(), phase, linked }
     }
 
     #[cold]
@@ -100,4 +94,10 @@ impl Registry {
         }
         *attached = true;
     }
+}
+
+#[inline]
+fn newcomer(shard: u32, phase: Phase, linked: bool) -> Newcomer {
+    let created = Coarse::now();
+    Newcomer { created, turn: TURNS.take(shard + 1, created), era: fork::era(), phase, linked }
 }

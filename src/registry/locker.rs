@@ -162,7 +162,7 @@ mod tests {
                 priority: Priority::Medium,
                 created_at: Location::caller(),
             };
-            if let Some(new) = registry().renew(&node, &plain, &mut Some(work(|| ()))) {
+            if let Some(new) = Registry::renew(&node, &plain, &mut Some(work(|| ()))) {
                 assert!(new != old && registry().is_live(new) && !registry().is_live(old));
                 let stats = registry().stats(&node);
                 assert_eq!((stats.live, stats.registered), (1, stats.cleaned + 1));

@@ -57,7 +57,7 @@ impl Registry {
     /// As [`scan`](Self::scan), and from now on somebody waits for their ends.
     pub(crate) fn scan_and_watch(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
         self.each(node, AT_ONCE, Shard::give_notice, |number, key, entry, _| {
-            entry.watched = true;
+            entry.watch();
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread: None });
         });
     }

@@ -61,7 +61,6 @@ pub(crate) type Observer = Arc<dyn Fn(ResourceId, &Ending) + Send + Sync>;
 /// Everything that is registered in the process, of whatever tree: ids are unique in it.
 pub(crate) struct Registry {
     shards: Box<[Locker]>,
-    turns: Turns,
     managers: AtomicU64,
     lanes: AtomicU32,
     observers: Lock<Vec<(u64, Observer)>>,
@@ -70,6 +69,7 @@ pub(crate) struct Registry {
 }
 
 static REGISTRY: OnceCell<Registry> = OnceCell::new();
+static TURNS: Turns = Turns::new();
 
 /// The process's registry.
 #[inline]
@@ -182,7 +182,6 @@ impl Registry {
     fn new(shards: usize) -> Registry {
         Registry {
             shards: (0..shards).map(|_| Locker::new(Shard::new(1 << (INDEX_BITS - PLACE_BITS)))).collect(),
-            turns: Turns::default(),
             managers: AtomicU64::new(0),
             lanes: AtomicU32::new(0),
             observers: Lock::default(),
@@ -215,14 +214,14 @@ impl Registry {
         let mut shard = self.shard(id).lock();
         shard.give_notice();
         let entry = shard.entries.get_mut(id.key())?;
-        entry.watched = true;
+        entry.watch();
         Some(look(entry))
     }
 
     /// Makes a manager, and lists it with its parent.
     pub(crate) fn new_node(&self, seed: Seed) -> Arc<Node> {
         let Lane { shard, .. } = Lane::current();
-        let turn = self.turns.take(shard + 1, Coarse::now());
+        let turn = TURNS.take(shard + 1, Coarse::now());
         let number = {
             let mut data = self.shards[shard as usize].lock();
             data.number += 1;
@@ -257,13 +256,11 @@ impl Registry {
         for (shard, lane) in self.shards.iter().zip(&node.lanes) {
             let mut data = shard.lock();
             let Some(member) = lane.load(Relaxed).checked_sub(1) else { continue };
-            if let Some(member) = data.members.get_mut(member).filter(|member| member.live > 0) {
-                member.is_ending = true;
-                data.give_notice();
+            if data.end_member(member) {
                 return false;
             }
             lane.store(0, Relaxed);
-            let gone = data.members.take(member);
+            let gone = data.part(member);
             drop(data);
             if let Some(member) = gone {
                 node.add_totals(member.totals);

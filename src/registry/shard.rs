@@ -47,6 +47,8 @@ pub(crate) struct Shard {
     /// The plain entry whose cleanup has ended last, if its end is still to be completed.
     left: ResourceId,
     pub(super) notice: Notice,
+    /// How many members end with their last entry.
+    ending: u32,
 }
 
 /// Changes whenever somebody in a shard wants to be told of ends that nobody was to be told of.
@@ -62,13 +64,40 @@ impl Shard {
             number: 0,
             left: ResourceId::NONE,
             notice: Notice(0),
+            ending: 0,
         }
     }
 
     pub(crate) fn join(&mut self, node: Arc<Node>) -> u32 {
         let is_ending = node.is_ending();
+        self.ending += if is_ending { 1 } else { 0 };
         let totals = Totals::default();
         self.members.put(Member { node, newest: NO_LINK, live: 0, totals, timed: 0, is_ending })
+    }
+
+    /// Its manager ends, and so does the member with its last entry. False: it has none.
+    pub(crate) fn end_member(&mut self, member: u32) -> bool {
+        let Some(member) = self.members.get_mut(member).filter(|member| member.live > 0) else {
+            return false;
+        };
+        if !std::mem::replace(&mut member.is_ending, true) {
+            self.ending += 1;
+        }
+        self.give_notice();
+        true
+    }
+
+    /// Takes a member out that has no entry.
+    pub(crate) fn part(&mut self, member: u32) -> Option<Member> {
+        let gone = self.members.take(member)?;
+        self.ending -= if gone.is_ending { 1 } else { 0 };
+        Some(gone)
+    }
+
+    /// Whether nobody is to be told of ends here but of entries that say so.
+    #[inline]
+    pub(super) fn is_quiet(&self) -> bool {
+        self.ending == 0
     }
 
     pub(crate) fn begin_thread(&mut self, label: Label) -> u32 {
@@ -101,7 +130,9 @@ impl Shard {
             record.live += 1;
         }
         self.number += 1;
+        let quiet = !owner.is_timed_next(self.number);
         let entry = self.entries.get_mut(key)?;
+        entry.quiet = quiet;
         entry.number = self.number;
         entry.member = member;
         entry.thread = thread;
@@ -123,6 +154,7 @@ impl Shard {
         owner.totals.registered += 1;
         owner.totals.cleaned += 1;
         self.number += 1;
+        entry.quiet = !owner.is_timed_next(self.number);
         entry.number = self.number;
         Some((left.renewed(), entry))
     }

@@ -18,7 +18,7 @@ use crate::clock::Coarse;
 const HAND_OVERS: u64 = 1_000;
 const WHO_BITS: u32 = 16;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Turns {
     /// The turn, and in the low bits who took it.
     last: AtomicU64,
@@ -28,6 +28,10 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
+    pub(crate) const fn new() -> Turns {
+        Turns { last: AtomicU64::new(0), step: AtomicU64::new(0), used: AtomicU64::new(0) }
+    }
+
     /// The turn of a registration by `who` (a shard's number plus one).
     #[inline]
     pub(crate) fn take(&self, who: u32, now: Coarse) -> u64 {
@@ -63,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_thread_alone_stays_in_its_turn() {
-        let turns = Turns::default();
+        let turns = Turns::new();
         let now = Coarse::now();
         let first = turns.take(1, now);
         assert_eq!(turns.take(1, now), first);
@@ -73,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_storm_of_hand_overs_stops_counting_but_never_goes_back() {
-        let turns = Turns::default();
+        let turns = Turns::new();
         let now = Coarse::now();
         let taken: Vec<u64> = (0..10 * HAND_OVERS).map(|n| turns.take((n % 2) as u32 + 1, now)).collect();
         assert!(taken.is_sorted());
