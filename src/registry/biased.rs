@@ -114,16 +114,22 @@ impl<T> Biased<T> {
         if !self.is_own() {
             return None;
         }
-        if self.inside.load(Relaxed) != 0 {
-            entered_twice();
-        }
+        let was_inside = self.inside.load(Relaxed);
         self.inside.store(1, Relaxed);
         fence::light();
-        if self.revoked.load(Acquire) != 0 {
-            self.inside.store(0, Release);
-            return None;
+        if self.revoked.load(Acquire) | was_inside != 0 {
+            return self.turned_away(was_inside);
         }
         Some(Own { lock: self, not_send: PhantomData })
+    }
+
+    #[cold]
+    fn turned_away(&self, was_inside: usize) -> Option<Own<'_, T>> {
+        if was_inside != 0 {
+            entered_twice();
+        }
+        self.inside.store(0, Release);
+        None
     }
 
     /// The way of everybody else.
