@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::clock::Coarse;
 
-/// At 4 ms a step and some 50 ns a hand-over, this bounds the cost at about one part in a hundred.
-const HAND_OVERS: u64 = 1_000;
+/// At 4 ms a step and up to 200 ns a hand-over, where cores pull the word from each other, this bounds the cost at about
+/// one part in a hundred.
+const HAND_OVERS: u64 = 250;
 const WHO_BITS: u32 = 16;
 
 #[derive(Debug)]
