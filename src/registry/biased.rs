@@ -21,7 +21,8 @@ use crate::registry::fence;
 use crate::sync::primitives::{AtomicBool, AtomicU32, AtomicUsize, nap, spin_loop, thread_local};
 use crate::sync::{Lock, MutexGuard};
 
-/// How often an owner has to come alone before it is let in without the mutex again: the first time, and at most.
+/// How often an owner has to come alone before it is let in without the mutex again: doubled with each revocation, the
+/// first one too, and at most.
 const PATIENCE: u32 = if cfg!(castoff_model) { 1 } else { 64 };
 const MOST_PATIENCE: u32 = if cfg!(castoff_model) { 1 } else { 4_096 };
 /// How often who waits for the owner looks before it sleeps in between.
