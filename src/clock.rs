@@ -1,34 +1,55 @@
 //! The coarse clock: some milliseconds a step, 2 to 6 ns a reading. Good for ages, no good for order.
+#![allow(unsafe_code)] // The one call of the system's clock.
 
 use std::time::{Duration, Instant};
 
-/// A moment of the coarse clock.
+/// A moment of the coarse clock: whole seconds above [`PART_BITS`], nanoseconds below. Made in two steps, and taken apart
+/// where somebody wants to know how long ago it was.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Coarse(u64);
 
-/// In units of 2^-32 s, as coarsetime counts.
+/// Enough for the nanoseconds of a second.
+const PART_BITS: u32 = 30;
+
 #[cfg(all(target_os = "linux", not(castoff_bare)))]
 #[inline]
-fn ticks() -> u64 {
-    // What coarsetime asks, without two calls on the way: this is a tenth of what a guard costs.
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    let part = ((now.tv_nsec as u64) << 32) / 1_000_000_000;
-    (now.tv_sec as u64) << 32 | part
+fn now() -> Coarse {
+    // By the C library, which knows how to ask where there is no vDSO, as under valgrind; and without a call on the way:
+    // this is a tenth of what a guard costs.
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a place for the answer, which is all that is written. It fails for clocks that are not there alone, and
+    // Linux has had this one since 2.6.32: then `now` is what it was.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
+    Coarse((now.tv_sec as u64) << PART_BITS | now.tv_nsec as u64)
 }
 
 #[cfg(all(not(target_os = "linux"), not(castoff_bare)))]
-fn ticks() -> u64 {
+fn now() -> Coarse {
     // Not `now`: that one writes a cache line that all threads share.
-    coarsetime::Instant::now_without_cache_update().as_ticks()
+    let ticks = coarsetime::Instant::now_without_cache_update().as_ticks();
+    Coarse::from_start(coarsetime::Duration::from_ticks(ticks).into())
+}
+
+#[cfg(castoff_bare)]
+fn now() -> Coarse {
+    Coarse(1)
 }
 
 impl Coarse {
     #[inline]
     pub(crate) fn now() -> Coarse {
-        #[cfg(castoff_bare)]
-        return Coarse(1);
-        #[cfg(not(castoff_bare))]
-        Coarse(ticks())
+        now()
+    }
+
+    /// So long after the clock began.
+    fn from_start(time: Duration) -> Coarse {
+        // More seconds than there is room for are as good as for ever.
+        let seconds = time.as_secs().min(u64::MAX >> PART_BITS);
+        Coarse(seconds << PART_BITS | u64::from(time.subsec_nanos()))
+    }
+
+    fn since_start(self) -> Duration {
+        Duration::new(self.0 >> PART_BITS, (self.0 & ((1 << PART_BITS) - 1)) as u32)
     }
 
     pub(crate) fn elapsed(self) -> Duration {
@@ -37,14 +58,11 @@ impl Coarse {
 
     /// The moment so long before, or the first there is.
     pub(crate) fn before(self, time: Duration) -> Coarse {
-        // Longer than its whole seconds go into the upper half of a tick count is as good as for ever.
-        let ticks =
-            u32::try_from(time.as_secs()).map_or(u64::MAX, |_| coarsetime::Duration::from(time).as_ticks());
-        Coarse(self.0.saturating_sub(ticks))
+        Coarse::from_start(self.since_start().saturating_sub(time))
     }
 
     pub(crate) fn since(self, earlier: Coarse) -> Duration {
-        coarsetime::Duration::from_ticks(self.0.saturating_sub(earlier.0)).into()
+        self.since_start().saturating_sub(earlier.since_start())
     }
 
     /// Which step of the clock this is.
@@ -73,5 +91,18 @@ mod tests {
         assert!(exact.elapsed() >= 4 * step);
         let most = coarse.elapsed();
         assert!(most <= exact.elapsed() + step);
+    }
+
+    #[test]
+    fn moments_are_as_far_apart_as_they_say() {
+        let now = Coarse::now();
+        for time in [0, 1, 999_999_999, 1_000_000_000, 86_400_000_000_123].map(Duration::from_nanos) {
+            let later = Coarse::from_start(now.since_start() + time);
+            assert_eq!(later.since(now), time);
+            assert_eq!(later.before(time), now);
+            assert_eq!(later >= now, now.since(later) == Duration::ZERO);
+        }
+        assert_eq!(now.before(Duration::MAX), Coarse::default());
+        assert!(Coarse::from_start(Duration::MAX) > now);
     }
 }

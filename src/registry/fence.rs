@@ -30,6 +30,10 @@ mod os {
     const DRAINED: Duration = Duration::from_millis(1);
 
     pub(crate) fn is_there() -> bool {
+        // Who counts instructions has one thread at a time, and a kernel that knows no fence.
+        if cfg!(castoff_counted) {
+            return true;
+        }
         static REGISTERED: OnceCell<bool> = OnceCell::new();
         *REGISTERED.get_or_init(|| {
             membarrier_query().contains(MembarrierQuery::PRIVATE_EXPEDITED)
