@@ -345,13 +345,13 @@ impl<T, S: Strategy> Drop for ResourceGuard<T, S> {
             conclude_release(self.id, registry().release(self.id));
             return;
         }
-        let reason = if std::thread::panicking() { CleanupReason::Panicking } else { CleanupReason::Dropped };
-        if reason == CleanupReason::Panicking && self.stays() {
+        let panicking = std::thread::panicking();
+        if panicking && self.stays() {
             return;
         }
         // The value is dropped as a field, after this.
-        if !run_plain(self.id, reason) {
-            self.drop_linked(reason);
+        if !run_plain(self.id, panicking) {
+            self.drop_linked(if panicking { CleanupReason::Panicking } else { CleanupReason::Dropped });
         }
     }
 }

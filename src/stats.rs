@@ -123,7 +123,7 @@ fn change(now: usize, before: usize) -> i64 {
 /// How long cleanups took: a copy of a histogram with two significant digits. Longer than an hour counts as an hour.
 ///
 /// Teardowns and `close` time every cleanup. Of those that drops run, each of the first thousand or so (for every
-/// thread and manager) is timed, and from then on one in 64, which counts for all 64.
+/// thread and manager) is timed, and from then on one in 256, which counts for all 256.
 ///
 /// # Examples
 /// ```

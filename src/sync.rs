@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 /// What the registry's own lock is made of. The models of `tests/loom` put another kind in their place.
 pub(crate) mod primitives {
     pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
     pub(crate) use std::thread_local;
     use std::time::Duration;
 

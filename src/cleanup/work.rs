@@ -23,7 +23,8 @@ pub(crate) trait Step: Send + 'static {
 /// Words that a step may have without a box.
 const INLINE: usize = 3;
 
-type Words = [MaybeUninit<*mut ()>; INLINE];
+type Word = MaybeUninit<*mut ()>;
+type Words = [Word; INLINE];
 
 /// A step, ready to run once.
 pub(crate) struct Work {
@@ -39,8 +40,8 @@ unsafe impl Send for Work {}
 /// What can be done with the words.
 struct Kind {
     is_async: bool,
-    /// Takes the step out of the words and begins it.
-    begin: unsafe fn(*mut Words, &CleanupContext) -> Course,
+    /// Begins the step that these words are. One by one, so that they come in registers.
+    begin: unsafe fn(Word, Word, Word, &CleanupContext) -> Course,
     /// Drops the step in the words.
     drop: unsafe fn(*mut Words),
 }
@@ -64,13 +65,14 @@ impl<S: Step> Inline<S> {
 
     /// # Safety
     /// The words hold an `S`, and nobody uses them afterwards.
-    unsafe fn begin(words: *mut Words, context: &CleanupContext) -> Course {
+    unsafe fn begin(first: Word, second: Word, third: Word, context: &CleanupContext) -> Course {
+        let words: Words = [first, second, third];
         // SAFETY: the caller's promise.
-        unsafe { words.cast::<S>().read() }.begin(context)
+        unsafe { (&raw const words).cast::<S>().read() }.begin(context)
     }
 
     /// # Safety
-    /// As for `begin`.
+    /// The words hold an `S`, and nobody uses them afterwards.
     unsafe fn drop(words: *mut Words) {
         // SAFETY: the caller's promise.
         unsafe { words.cast::<S>().drop_in_place() };
@@ -101,25 +103,31 @@ impl Work {
     /// Moves a step to a place that holds none, word by word: a core that has just written words one at a time waits
     /// before it can read two of them at once, as a plain move would have it do.
     #[inline(always)]
-    pub(crate) fn put(from: &mut Option<Work>, place: &mut Option<Work>) {
-        // A place that is free holds nothing to drop: the compiler cannot know.
-        std::mem::forget(std::mem::replace(place, Work::take(from)));
-    }
-
-    /// Moves a step out of its place, word by word.
-    #[inline(always)]
-    pub(crate) fn take(place: &mut Option<Work>) -> Option<Work> {
-        let work = place.as_ref()?.by_words();
-        std::mem::forget(place.take());
-        Some(work)
-    }
-
-    /// The same step once more: one of the two has to be forgotten.
-    #[inline(always)]
-    fn by_words(&self) -> Work {
+    pub(crate) fn hand_over(from: &mut Option<Work>, to: &mut Option<Work>) {
+        let Some(work) = from else { return };
+        let [first, second, third] = &work.words;
         // SAFETY: a reference, and so there to be read. Volatile, because nothing else keeps two reads apart.
-        let words = self.words.each_ref().map(|word| unsafe { std::ptr::from_ref(word).read_volatile() });
-        Work { kind: self.kind, words, not_sync: PhantomData }
+        let read = |word: &Word| unsafe { std::ptr::from_ref(word).read_volatile() };
+        let words = [read(first), read(second), read(third)];
+        Work { kind: work.kind, words, not_sync: PhantomData }.put(to);
+        std::mem::forget(from.take());
+    }
+
+    /// Takes a step out of its place and begins it. `None` where there is none.
+    #[inline(always)]
+    pub(crate) fn begin_at(place: &mut Option<Work>, context: &CleanupContext) -> Option<Course> {
+        let work = place.as_ref()?;
+        let (kind, [first, second, third]) = (work.kind, work.words);
+        std::mem::forget(place.take());
+        // SAFETY: the invariant: the words have been taken out, and are begun here alone.
+        Some(unsafe { (kind.begin)(first, second, third, context) })
+    }
+
+    /// Puts a step into a place that holds none.
+    #[inline(always)]
+    pub(crate) fn put(self, place: &mut Option<Work>) {
+        // There is nothing to drop: the compiler cannot know.
+        std::mem::forget(place.replace(self));
     }
 
     #[inline]
@@ -127,17 +135,12 @@ impl Work {
         self.kind.is_async
     }
 
-    /// Takes a step out of its place and begins it, without another move. `None` where there is none.
-    #[inline(always)]
-    pub(crate) fn begin_at(place: &mut Option<Work>, context: &CleanupContext) -> Option<Course> {
-        Work::take(place).map(|work| work.begin(context))
-    }
-
     #[inline(always)]
     pub(crate) fn begin(self, context: &CleanupContext) -> Course {
-        let mut work = ManuallyDrop::new(self);
+        let work = ManuallyDrop::new(self);
+        let [first, second, third] = work.words;
         // SAFETY: the invariant, and nothing uses the words afterwards: this is not dropped.
-        unsafe { (work.kind.begin)(&raw mut work.words, context) }
+        unsafe { (work.kind.begin)(first, second, third, context) }
     }
 }
 
@@ -183,13 +186,11 @@ mod tests {
         drop(of_words::<WORDS>(&alive));
         assert_eq!(Arc::strong_count(&alive), 1);
 
-        let (mut from, mut place) = (Some(of_words::<WORDS>(&alive)), None);
-        Work::put(&mut from, &mut place);
-        assert!(from.is_none());
+        let mut place = None;
+        of_words::<WORDS>(&alive).put(&mut place);
         let moved = [place];
-        let [mut place] = moved;
-        assert!(matches!(Work::begin_at(&mut place, &CONTEXT), Some(Course::Done(Ok(())))));
-        assert!(place.is_none() && Work::begin_at(&mut place, &CONTEXT).is_none());
+        let [place] = moved;
+        assert!(place.is_some_and(|work| matches!(work.begin(&CONTEXT), Course::Done(Ok(())))));
         assert_eq!(Arc::strong_count(&alive), 1);
     }
 

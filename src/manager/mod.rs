@@ -27,9 +27,7 @@ use crate::guard::ResourceGuard;
 use crate::id::{Label, ResourceId};
 use crate::leak::footprint::Footprint;
 use crate::leak::{self, LeakBaseline, LeakReport, Moment};
-use crate::registration::{
-    Registration, ResourceDefinition, plain, register_batch, register_plain, register_short,
-};
+use crate::registration::{Registration, ResourceDefinition, register_batch, register_short};
 use crate::registry::evidence::Evidence;
 use crate::registry::registry;
 use crate::registry::tree::{Node, Seed};
@@ -232,12 +230,8 @@ impl ResourceManager {
         F: FnOnce() -> O + Send + 'static,
         O: Outcome,
     {
-        let (node, label, site, work) = (self.node(), label.into(), Location::caller(), work(cleanup));
-        let id = match plain(node, &label, site, None, None) {
-            Some(plain) => register_plain(node, &plain, &mut Some(work)),
-            None => register_short(node, label, site, None, None, work),
-        };
-        ResourceGuard::new((), id)
+        let (label, site) = (label.into(), Location::caller());
+        ResourceGuard::new((), register_short(self.node(), label, site, None, None, work(cleanup)))
     }
 
     /// Registers a value that the guard and the cleanup share. Never refused, as [`guard`](Self::guard).

@@ -12,7 +12,7 @@ use crate::leak::trace;
 use crate::registry::entry::{Draft, Extra, Phase, Plain};
 use crate::registry::tree::Node;
 use crate::registry::{Applicant, Need, Refused, Registry, registry};
-use crate::resource::{Category, Priority};
+use crate::resource::{Category, Known, Priority};
 use crate::unwind::contain;
 use crate::work::run_refused;
 
@@ -61,17 +61,33 @@ pub(crate) fn plain(
     }
 }
 
-#[inline(never)]
-pub(crate) fn register_plain(node: &Arc<Node>, plain: &Plain, work: &mut Option<Work>) -> ResourceId {
-    if !anyone_listens()
-        && let Some(id) = Registry::renew(node, plain, work)
+#[inline]
+pub(crate) fn register_plain(node: &Arc<Node>, plain: Plain, work: Work) -> ResourceId {
+    // Taken apart, and put together only where it has to lie in memory.
+    let Plain { text, category, priority, created_at } = plain;
+    if !work.is_async()
+        && let Some(spot) = Registry::find_spot(node)
     {
-        return id;
+        return spot.fill(Plain { text, category, priority, created_at }, work);
     }
-    let Plain { text, category, priority, created_at } = *plain;
-    let (label, category) = (Label::from(text), category.into());
-    let work = work.take().expect("a registration brings its cleanup, and nobody has taken it");
-    announce(node, Draft { label, category, priority, created_at, work, extra: None })
+    register_beside(node, text, category, priority, created_at, work)
+}
+
+#[inline(never)]
+fn register_beside(
+    node: &Arc<Node>,
+    text: &'static str,
+    category: Known,
+    priority: Priority,
+    created_at: &'static Location<'static>,
+    work: Work,
+) -> ResourceId {
+    let plain = Plain { text, category, priority, created_at };
+    if work.is_async() || anyone_listens() {
+        announce(node, plain.with(work))
+    } else {
+        registry().insert_plain(node, plain, work)
+    }
 }
 
 #[inline(never)]
@@ -126,8 +142,24 @@ fn announce(node: &Arc<Node>, draft: Draft) -> ResourceId {
 }
 
 /// Registers for a short form, which is never refused.
-#[inline(never)]
+#[inline]
 pub(crate) fn register_short(
+    node: &Arc<Node>,
+    label: Label,
+    created_at: &'static Location<'static>,
+    category: Option<Category>,
+    extra: Option<Box<Extra>>,
+    work: Work,
+) -> ResourceId {
+    let plain = if extra.is_none() { plain(node, &label, created_at, category, None) } else { None };
+    match plain {
+        Some(plain) => register_plain(node, plain, work),
+        None => register_any(node, label, created_at, category, extra, work),
+    }
+}
+
+#[inline(never)]
+fn register_any(
     node: &Arc<Node>,
     label: Label,
     created_at: &'static Location<'static>,

@@ -18,7 +18,7 @@ use crate::cleanup::{Cleanup, CleanupContext, Outcome, Work, work, work_with_con
 use crate::error::RegisterError;
 use crate::guard::{Always, ResourceGuard, Strategy};
 use crate::id::{Label, ResourceId};
-use crate::registration::enter::{draft, refuse_with, register, seen_in};
+use crate::registration::enter::{draft, plain, refuse_with, register, register_plain, seen_in};
 use crate::registry::entry::Extra;
 use crate::registry::tree::Node;
 use crate::registry::{Need, registry};
@@ -26,7 +26,7 @@ use crate::resource::{Category, MetadataValue, Priority, Resource};
 
 pub use self::batch::ResourceDefinition;
 pub(crate) use self::batch::register_batch;
-pub(crate) use self::enter::{plain, register_plain, register_short};
+pub(crate) use self::enter::register_short;
 
 /// Registers one resource, with every option.
 ///
@@ -364,7 +364,7 @@ impl<'m, S: Strategy> Registration<'m, S> {
             None
         };
         let id = match plain {
-            Some(plain) => seen_in(node, register_plain(node, &plain, &mut Some(work)))
+            Some(plain) => seen_in(node, register_plain(node, plain, work))
                 .map_err(|refused| refuse_with::<S>(node, refused))?,
             // Refused, the value, a parameter, is dropped after the cleanup has run.
             None => Registration { node, label, created_at, category, priority, extra, needs, strategy }

@@ -276,7 +276,6 @@ impl Registry {
             return None;
         }
         entry.linked = true;
-        entry.quiet = false;
         Some(node.clone())
     }
 

@@ -10,6 +10,8 @@
 //!    it true and is not the owner passes the heavy fence and then waits until the owner is not inside: the owner either
 //!    has seen it, or is seen.
 //! 3. So whoever has the mutex and finds `revoked` true, or is the owner, is alone.
+//! 4. `under_way` is written inside, or set to nothing by the owner outside. If the owner sees `revoked` false after
+//!    that, nobody has come in since it was last inside; and whoever comes in later sees that nothing is under way.
 #![allow(unsafe_code)] // A value that two ways lead to, of which only one is a mutex.
 
 use std::cell::{Cell, UnsafeCell};
@@ -18,7 +20,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::registry::fence;
-use crate::sync::primitives::{AtomicBool, AtomicU32, AtomicUsize, nap, spin_loop, thread_local};
+use crate::sync::primitives::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, nap, spin_loop, thread_local};
 use crate::sync::{Lock, MutexGuard};
 
 /// How often an owner has to come alone before it is let in without the mutex again: doubled with each revocation, the
@@ -34,6 +36,8 @@ pub(super) struct Biased<T> {
     inside: AtomicUsize,
     /// The owner needs the mutex.
     revoked: AtomicUsize,
+    /// What the owner has begun inside and goes on with outside; nothing: 0.
+    under_way: AtomicU64,
     owned: AtomicBool,
     value: UnsafeCell<T>,
     terms: Lock<Terms>,
@@ -61,6 +65,7 @@ impl<T> Biased<T> {
         Biased {
             inside: AtomicUsize::new(0),
             revoked: AtomicUsize::new(1),
+            under_way: AtomicU64::new(0),
             owned: AtomicBool::new(false),
             value: UnsafeCell::new(value),
             terms: Lock::new(Terms { alone: 0, patience: PATIENCE }),
@@ -131,6 +136,18 @@ impl<T> Biased<T> {
         }
         self.inside.store(0, Release);
         None
+    }
+
+    /// The owner has done, outside, what was under way, and need not come in to say so. False: somebody has been in since,
+    /// or something else is under way, and the owner has to come in and look.
+    #[inline]
+    pub(super) fn is_done(&self, what: u64) -> bool {
+        if self.under_way.load(Relaxed) != what {
+            return false;
+        }
+        self.under_way.store(0, Release);
+        fence::light();
+        self.revoked.load(Acquire) == 0
     }
 
     /// The way of everybody else.
@@ -212,6 +229,42 @@ pub(super) struct Own<'a, T> {
 pub(super) enum Held<'a, T> {
     Own(Own<'a, T>),
     Shared { lock: &'a Biased<T>, _terms: MutexGuard<'a, Terms> },
+}
+
+impl<T> Own<'_, T> {
+    /// What is under way, or nothing. Where it has changed from something to nothing, that is done.
+    #[inline]
+    pub(super) fn under_way(&self) -> u64 {
+        self.lock.under_way.load(Relaxed)
+    }
+
+    /// From now on this is under way.
+    #[inline]
+    pub(super) fn begin(&self, what: u64) {
+        self.lock.under_way.store(what, Relaxed);
+    }
+}
+
+impl<T> Held<'_, T> {
+    fn to(&self) -> &Biased<T> {
+        match self {
+            Held::Own(own) => own.lock,
+            Held::Shared { lock, .. } => lock,
+        }
+    }
+
+    /// As [`Own::under_way`].
+    pub(super) fn under_way(&self) -> u64 {
+        self.to().under_way.load(Acquire)
+    }
+
+    /// The same, and from now on nothing is. What was has been told by the value, to whoever looks for it.
+    pub(super) fn take_under_way(&self) -> u64 {
+        let under_way = &self.to().under_way;
+        let what = under_way.load(Acquire);
+        under_way.store(0, Relaxed);
+        what
+    }
 }
 
 impl<T> Drop for Own<'_, T> {

@@ -6,15 +6,15 @@ use crate::cleanup::Work;
 use crate::error::{CleanupError, CleanupErrorKind};
 use crate::events::anyone_listens;
 use crate::id::ResourceId;
-use crate::registry::Registry;
 use crate::registry::end::{Ended, Ending, Told};
-use crate::registry::entry::{Entry, Kept, Phase};
+use crate::registry::entry::{Kept, Phase};
 use crate::registry::locker::Locker;
-use crate::registry::shard::{Member, Notice, Shard, Stall};
+use crate::registry::shard::{Member, Shard};
+use crate::registry::{LANE, Registry};
 
 /// How many cleanups of one manager and shard are all timed; beyond, one in [`SAMPLE`] is, and counts for all.
-const TIMED: u32 = 1_024;
-const SAMPLE: u64 = 64;
+const TIMED: u32 = if cfg!(castoff_eager) { 0 } else { 1_024 };
+const SAMPLE: u64 = if cfg!(castoff_eager) { 4 } else { 256 };
 
 /// A claimed cleanup: whoever has it runs it, and says how it ended with [`Registry::finish`].
 pub(crate) struct Job {
@@ -31,19 +31,11 @@ pub(crate) struct Job {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Weight(pub(super) u64);
 
-/// What is to be told of the end of a plain cleanup.
+/// A claimed cleanup of which nobody is to be told but the registry.
 #[derive(Clone, Copy)]
-pub(crate) enum Account {
-    /// That it has ended, as long as nobody has asked for more since.
-    Quiet(Silence),
-    Full(Weight),
-}
-
-/// Nobody was to be told of an end.
-#[derive(Clone, Copy)]
-pub(crate) struct Silence {
+pub(crate) struct Quiet {
     locker: &'static Locker,
-    notice: Notice,
+    id: ResourceId,
 }
 
 /// What came of a claim.
@@ -70,13 +62,36 @@ pub(crate) enum Begun {
 }
 
 impl Registry {
-    /// The common case of a dropped guard: nothing depends on it, it depends on nothing, and it is like any other.
+    /// The most common case of a dropped guard: the calling thread has registered it last, and nobody has come since.
+    #[inline(always)]
+    pub(crate) fn begin_quiet(id: ResourceId, work: &mut Option<Work>) -> Option<Quiet> {
+        let locker = LANE.get()?.locker;
+        let mut shard = locker.enter()?;
+        if shard.under_way() != id.0 {
+            return None;
+        }
+        Work::hand_over(&mut shard.spot.work, work);
+        Some(Quiet { locker, id })
+    }
+
+    /// The common case: nothing depends on it, it depends on nothing, and it is like any other.
     #[inline]
-    pub(crate) fn begin_plain(id: ResourceId, work: &mut Option<Work>) -> Option<Account> {
-        let locker = Registry::near(id);
-        let Some(mut shard) = locker.enter() else { return begin_plain_shared(locker, id, work) };
-        shard.settle();
-        take_plain(locker, &mut shard, id, work)
+    pub(crate) fn begin_plain(id: ResourceId) -> Option<(Weight, Work)> {
+        let mut shard = Registry::near(id).lock_beside();
+        if shard.is_in_spot(id) {
+            shard = shard.settle();
+        }
+        let entry = shard.entries.get_mut(id.key())?;
+        let is_async = entry.work.as_ref()?.is_async();
+        if is_async || entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
+            return None;
+        }
+        let work = entry.work.take()?;
+        entry.phase = Phase::Cleaning;
+        entry.guarded = false;
+        let (member, number) = (entry.member, entry.number);
+        let weight = shard.members.get_mut(member)?.weight(number);
+        Some((weight, work))
     }
 
     /// A guard lets go of its resource. `waits`: the caller wants to hear how it ends.
@@ -168,60 +183,11 @@ impl Registry {
     }
 }
 
-#[cold]
-fn begin_plain_shared(locker: &'static Locker, id: ResourceId, work: &mut Option<Work>) -> Option<Account> {
-    take_plain(locker, &mut locker.lock(), id, work)
-}
-
-#[inline(always)]
-fn take_plain(
-    locker: &'static Locker,
-    shard: &mut Shard,
-    id: ResourceId,
-    work: &mut Option<Work>,
-) -> Option<Account> {
-    // Its end, left to be completed, would keep the memory.
-    let quiet = shard.is_quiet() && !shard.entries.keeps_a_page(id.key());
-    let notice = shard.notice;
-    let entry = shard.entries.get_mut(id.key())?;
-    let account = match entry.quiet && quiet && entry.phase == Phase::Live {
-        true => Account::Quiet(Silence { locker, notice }),
-        false => Account::Full(weigh_plain(&mut shard.members, entry)?),
-    };
-    Work::put(&mut entry.work, work);
-    entry.phase = Phase::Cleaning;
-    entry.guarded = false;
-    Some(account)
-}
-
-/// `None` for what is not plain, or nobody's to claim.
-#[inline(never)]
-fn weigh_plain(members: &mut Stall<Member>, entry: &Entry) -> Option<Weight> {
-    let is_async = entry.work.as_ref()?.is_async();
-    if is_async || entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
-        return None;
-    }
-    Some(members.get_mut(entry.member)?.weight(entry.number))
-}
-
-impl Silence {
-    /// The plain cleanup has ended well. False: it needs [`Registry::finish_plain`].
-    #[inline]
-    pub(crate) fn leave(self, id: ResourceId) -> bool {
-        match self.locker.enter() {
-            Some(mut shard) => {
-                shard.settle();
-                shard.leave(id, self.notice)
-            }
-            None => self.leave_shared(id),
-        }
-    }
-}
-
-impl Silence {
-    #[cold]
-    fn leave_shared(self, id: ResourceId) -> bool {
-        self.locker.lock().leave(id, self.notice)
+impl Quiet {
+    /// The cleanup has ended well. False: somebody has come meanwhile, and it needs [`Registry::finish_plain`].
+    #[inline(always)]
+    pub(crate) fn is_done(self) -> bool {
+        self.locker.is_done(self.id)
     }
 }
 
@@ -270,10 +236,12 @@ fn take(shard: &mut Shard, id: ResourceId, guarded: bool) -> Option<Job> {
 }
 
 impl Member {
-    /// Whether the next cleanup is timed, if it is that of the entry with this number.
-    #[inline]
-    pub(super) fn is_timed_next(&self, number: u64) -> bool {
-        self.timed < TIMED || number.is_multiple_of(SAMPLE)
+    /// How many cleanups are not timed, from the entry after this number on.
+    pub(super) fn untimed_after(&self, number: u64) -> u32 {
+        match self.timed < TIMED {
+            true => 0,
+            false => (SAMPLE - 1 - number % SAMPLE) as u32,
+        }
     }
 
     /// How many cleanups the duration of this one counts for.

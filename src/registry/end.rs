@@ -61,8 +61,9 @@ pub(super) struct After {
 
 impl Registry {
     /// A plain cleanup has ended well. False: something about it needs [`Registry::finish`].
+    #[inline]
     pub(crate) fn finish_plain(&self, job: &Ended, elapsed: Duration) -> bool {
-        let mut shard = self.shard(job.id).lock();
+        let mut shard = Registry::near(job.id).lock_beside();
         let Some(label) = shard.end_plain(job.id.key(), job.weight.0, elapsed) else { return false };
         drop(shard);
         drop(label);

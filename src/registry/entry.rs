@@ -65,12 +65,21 @@ pub(crate) struct Draft {
     pub(crate) extra: Option<Box<Extra>>,
 }
 
-/// What a registration asks for that asks for no more than most. It is passed by reference: see [`Work::put`].
+/// What a registration asks for that asks for no more than most.
+#[derive(Clone, Copy)]
 pub(crate) struct Plain {
     pub(crate) text: &'static str,
     pub(crate) category: Known,
     pub(crate) priority: Priority,
     pub(crate) created_at: &'static Location<'static>,
+}
+
+impl Plain {
+    /// The same as one that asks for more.
+    pub(crate) fn with(self, work: Work) -> Draft {
+        let Plain { text, category, priority, created_at } = self;
+        Draft { label: Label::from(text), category: category.into(), priority, created_at, work, extra: None }
+    }
 }
 
 /// One resource. A thousand of them, with slots, cleanups and guards, have to fit into 256 KiB.
@@ -98,9 +107,6 @@ pub(crate) struct Entry {
     pub(crate) linked: bool,
     /// Somebody waits for its end.
     pub(crate) watched: bool,
-    /// Nothing is to be told of its end, and nothing is left of it then: no edge, nobody who waits, no extra, no label with
-    /// memory, no cleanup that awaits or is timed.
-    pub(crate) quiet: bool,
     /// Another thread than the one that registered it has used it.
     pub(crate) roams: bool,
 }
@@ -165,15 +171,13 @@ impl Default for Entry {
             guarded: false,
             linked: false,
             watched: false,
-            quiet: false,
             roams: false,
         }
     }
 }
 
 impl Entry {
-    /// Fills an empty slot in place, field by field: a whole entry would be moved about on the way. `quiet` is what its
-    /// manager says of it.
+    /// Fills an empty slot in place, field by field: a whole entry would be moved about on the way.
     #[inline(always)]
     pub(crate) fn fill(&mut self, draft: Draft, new: Newcomer) {
         self.label = draft.label;
@@ -181,9 +185,7 @@ impl Entry {
         self.created_at = draft.created_at;
         self.created = new.created;
         self.turn = new.turn;
-        let is_async = draft.work.is_async();
         self.work = Some(draft.work);
-        self.quiet &= self.label.text().is_some() && !is_async && draft.extra.is_none() && !new.linked;
         // A slot that is free holds none.
         if draft.extra.is_some() {
             self.extra = draft.extra;
@@ -197,22 +199,20 @@ impl Entry {
         self.roams = false;
     }
 
-    /// The same in the place of one that was plain and has ended, for one that is plain as well: what neither has stays
-    /// as it is.
-    #[inline(always)]
-    pub(crate) fn refill(&mut self, plain: &Plain, work: &mut Option<Work>, new: Newcomer) {
-        // The label before had no memory either: the compiler cannot know.
-        std::mem::forget(std::mem::replace(&mut self.label, Label::from(plain.text)));
+    /// The same for a plain one, which has been in the shard's spot before.
+    pub(crate) fn settle(&mut self, plain: Plain, work: Option<Work>, new: Newcomer) {
+        self.label = Label::from(plain.text);
         self.category = plain.category.into();
         self.created_at = plain.created_at;
         self.created = new.created;
         self.turn = new.turn;
-        self.quiet &= work.as_ref().is_some_and(|work| !work.is_async());
-        Work::put(work, &mut self.work);
+        self.work = work;
         self.era = new.era;
         self.priority = plain.priority;
         self.phase = new.phase;
-        self.guarded = true;
+        self.guarded = new.phase == Phase::Live;
+        self.linked = new.linked;
+        self.watched = false;
         self.roams = false;
     }
 
@@ -221,14 +221,12 @@ impl Entry {
     }
 
     pub(crate) fn extra_mut(&mut self) -> &mut Extra {
-        self.quiet = false;
         self.extra.get_or_insert_default()
     }
 
     /// Somebody waits for its end from now on.
     pub(crate) fn watch(&mut self) {
         self.watched = true;
-        self.quiet = false;
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {

@@ -1,17 +1,19 @@
-//! Where a new entry goes: most often to the place of one that the same thread has just cleaned.
+//! Where a new entry goes: most often to the spot that the same thread's last one has just left.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::cleanup::Work;
 use crate::clock::Coarse;
+use crate::events::anyone_listens;
 use crate::fork;
 use crate::id::ResourceId;
+use crate::registry::biased::Own;
 use crate::registry::entry::{Draft, Newcomer, Phase, Plain};
-use crate::registry::locker::Settled;
-use crate::registry::shard::NO_LINK;
+use crate::registry::locker::Beside;
+use crate::registry::shard::{NO_LINK, Shard};
 use crate::registry::tree::Node;
-use crate::registry::{INDEX_BITS, Lane, Registry, TURNS, id_of};
+use crate::registry::{INDEX_BITS, LANE, Lane, Registry, TURNS, id_of};
 
 impl Registry {
     /// Keeps a new entry of this manager, in the calling thread's shard.
@@ -22,7 +24,7 @@ impl Registry {
     pub(crate) fn insert(&self, node: &Arc<Node>, draft: Draft, phase: Phase, linked: bool) -> ResourceId {
         let Lane { locker, shard, thread } = Lane::current();
         let new = newcomer(shard, phase, linked);
-        let (mut data, member) = self.joined(node, shard, locker.lock());
+        let (mut data, member) = self.joined(node, shard, locker.lock_beside());
         let Some((key, entry)) = data.admit(member, thread) else {
             drop(data);
             return self.insert_elsewhere(shard, node, draft, new);
@@ -31,22 +33,43 @@ impl Registry {
         id_of(shard, key)
     }
 
-    /// The same for a plain one, if the place of another falls free at the right moment. `None`, and the work is where
-    /// it was, if not.
-    #[inline(always)]
-    pub(crate) fn renew(node: &Node, plain: &Plain, work: &mut Option<Work>) -> Option<ResourceId> {
-        let Lane { locker, shard, thread } = Lane::current();
+    /// Finds the spot free for a plain one that does not await.
+    #[inline(never)]
+    pub(crate) fn find_spot(node: &Node) -> Option<Free> {
+        if anyone_listens() {
+            return None;
+        }
+        let Lane { locker, shard, .. } = LANE.get()?;
         let mut data = locker.enter()?;
-        let member = node.lanes[shard as usize].load(Relaxed).wrapping_sub(1);
-        let (id, entry) = data.renew(member, thread)?;
-        entry.refill(plain, work, newcomer(shard, Phase::Live, false));
-        Some(id)
+        if data.under_way() != 0 || !data.spot.is_free_for(node) {
+            return None;
+        }
+        let id = data.next_in_spot(shard);
+        Some(Free { data, id })
+    }
+
+    /// Keeps a plain one that does not await, and makes the spot one for the likes of it if that can be had.
+    #[inline(never)]
+    pub(crate) fn insert_plain(&self, node: &Arc<Node>, plain: Plain, work: Work) -> ResourceId {
+        let Lane { locker, shard, thread } = Lane::current();
+        let (mut data, member) = self.joined(node, shard, locker.lock_beside());
+        let work = match data.open_spot((shard, thread), member, plain, work) {
+            Ok(id) => return id,
+            Err(work) => work,
+        };
+        let new = newcomer(shard, Phase::Live, false);
+        let Some((key, entry)) = data.admit(member, thread) else {
+            drop(data);
+            return self.insert_elsewhere(shard, node, plain.with(work), new);
+        };
+        entry.settle(plain, Some(work), new);
+        id_of(shard, key)
     }
 
     #[cold]
     fn insert_elsewhere(&self, full: u32, node: &Arc<Node>, draft: Draft, new: Newcomer) -> ResourceId {
         for shard in (0..self.shards.len() as u32).filter(|shard| *shard != full) {
-            let (mut data, member) = self.joined(node, shard, self.shards[shard as usize].lock());
+            let (mut data, member) = self.joined(node, shard, self.shards[shard as usize].lock_beside());
             if let Some((key, entry)) = data.admit(member, NO_LINK) {
                 entry.fill(draft, new);
                 return id_of(shard, key);
@@ -60,14 +83,14 @@ impl Registry {
 
     /// A manager's member in a shard whose lock is held, and is again: meanwhile it is not, where there is none yet.
     #[inline]
-    fn joined<'a>(&'a self, node: &Arc<Node>, shard: u32, mut data: Settled<'a>) -> (Settled<'a>, u32) {
+    fn joined<'a>(&'a self, node: &Arc<Node>, shard: u32, mut data: Beside<'a>) -> (Beside<'a>, u32) {
         loop {
             if let Some(member) = node.lanes[shard as usize].load(Relaxed).checked_sub(1) {
                 return (data, member);
             }
             drop(data);
             self.join(node, shard);
-            data = self.shards[shard as usize].lock();
+            data = self.shards[shard as usize].lock_beside();
         }
     }
 
@@ -93,6 +116,22 @@ impl Registry {
             parent.children.lock().insert(node.id, node.clone());
         }
         *attached = true;
+    }
+}
+
+/// The spot, to be filled. Half of the way is not inlined where people register, and half of it is: what they say is
+/// mostly known there.
+pub(crate) struct Free {
+    data: Own<'static, Shard>,
+    id: ResourceId,
+}
+
+impl Free {
+    #[inline(always)]
+    pub(crate) fn fill(mut self, plain: Plain, work: Work) -> ResourceId {
+        self.data.spot.fill(plain, work);
+        self.data.begin(self.id.0);
+        self.id
     }
 }
 

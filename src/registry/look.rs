@@ -12,7 +12,7 @@ use crate::fork;
 use crate::id::{Label, ResourceId, Stamp};
 use crate::registry::entry::{Entry, Phase};
 use crate::registry::pile::{PART, Pile};
-use crate::registry::shard::{NO_LINK, Shard, Stall, Thread};
+use crate::registry::shard::{NO_LINK, Stall, Thread};
 use crate::registry::slab::Key;
 use crate::registry::tree::{Node, Totals};
 use crate::registry::{Lane, Registry, id_of};
@@ -47,8 +47,7 @@ impl Registry {
     }
 
     fn scan_in_parts(&self, node: &Node, at_once: usize, mut visit: impl FnMut(Seen<'_>)) {
-        let nothing = |_: &mut Shard| ();
-        self.each(node, at_once, nothing, |number, key, entry, threads| {
+        self.each(node, at_once, |number, key, entry, threads| {
             let thread = threads.get(entry.thread);
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread });
         });
@@ -56,19 +55,13 @@ impl Registry {
 
     /// As [`scan`](Self::scan), and from now on somebody waits for their ends.
     pub(crate) fn scan_and_watch(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
-        self.each(node, AT_ONCE, Shard::give_notice, |number, key, entry, _| {
+        self.each(node, AT_ONCE, |number, key, entry, _| {
             entry.watch();
             visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread: None });
         });
     }
 
-    fn each(
-        &self,
-        node: &Node,
-        at_once: usize,
-        before: impl Fn(&mut Shard),
-        mut visit: impl FnMut(u32, Key, &mut Entry, &Stall<Thread>),
-    ) {
+    fn each(&self, node: &Node, at_once: usize, mut visit: impl FnMut(u32, Key, &mut Entry, &Stall<Thread>)) {
         for (number, lane) in node.lanes.iter().enumerate() {
             let (first, mut mark) = (lane.load(Relaxed), None);
             while let Some(member) = first.checked_sub(1) {
@@ -78,7 +71,6 @@ impl Registry {
                     shard.take_mark(NO_LINK, &mut mark);
                     break;
                 }
-                before(&mut shard);
                 let over = shard.walk(member, &mut mark, at_once, |key, entry, threads| {
                     visit(number as u32, key, entry, threads);
                 });

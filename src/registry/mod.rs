@@ -25,6 +25,7 @@ pub(crate) mod queue;
 mod release;
 pub(crate) mod shard;
 pub(crate) mod slab;
+mod spot;
 #[cfg(feature = "tokio")]
 mod tally;
 pub(crate) mod tree;
@@ -37,7 +38,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use once_cell::sync::OnceCell;
 
 pub(crate) use admit::{Applicant, Need, Refused};
-pub(crate) use claim::{Account, Begun, Claim, Job, Weight};
+pub(crate) use claim::{Begun, Claim, Job, Weight};
 pub(crate) use end::{Ended, Ending, Finished, Told};
 pub(crate) use look::Seen;
 
@@ -212,7 +213,6 @@ impl Registry {
     /// The same, for who waits for the entry's end from now on.
     fn with_awaited<R>(&self, id: ResourceId, look: impl FnOnce(&mut Entry) -> R) -> Option<R> {
         let mut shard = self.shard(id).lock();
-        shard.give_notice();
         let entry = shard.entries.get_mut(id.key())?;
         entry.watch();
         Some(look(entry))
@@ -256,7 +256,7 @@ impl Registry {
         for (shard, lane) in self.shards.iter().zip(&node.lanes) {
             let mut data = shard.lock();
             let Some(member) = lane.load(Relaxed).checked_sub(1) else { continue };
-            if data.end_member(member) {
+            if data.is_used(member) {
                 return false;
             }
             lane.store(0, Relaxed);

@@ -3,7 +3,7 @@
 //! Data behind one lock; nothing here runs foreign code.
 //!
 //! Invariants:
-//! 1. A member's list holds exactly its entries that have not ended, newest first, and the marks of those who walk along
+//! 1. A member's list holds exactly its entries that have not ended, and the marks of those who walk along
 //!    it; `live` is how many entries these are. A mark is a slot that stands as an ended entry. Entries join a list at
 //!    its head alone and never move, so whoever goes on behind a mark misses none and sees none twice.
 //! 2. An entry that has ended is in no list; its slot stays only while a guard holds it.
@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::events::anyone_listens;
-use crate::id::{Label, ResourceId};
+use crate::id::Label;
 use crate::registry::entry::{Entry, Phase};
 use crate::registry::slab::{Key, Slab};
-
+use crate::registry::spot::Spot;
 use crate::registry::tree::{Node, Totals};
 
 pub(crate) const NO_LINK: u32 = u32::MAX;
@@ -29,8 +29,6 @@ pub(crate) struct Member {
     pub(crate) totals: Totals,
     /// How many cleanups were timed: the first ones all are.
     pub(crate) timed: u32,
-    /// Its manager ends with its last entry.
-    pub(crate) is_ending: bool,
 }
 
 pub(crate) struct Thread {
@@ -44,16 +42,8 @@ pub(crate) struct Shard {
     pub(crate) members: Stall<Member>,
     pub(crate) threads: Stall<Thread>,
     pub(crate) number: u64,
-    /// The plain entry whose cleanup has ended last, if its end is still to be completed.
-    left: ResourceId,
-    pub(super) notice: Notice,
-    /// How many members end with their last entry.
-    ending: u32,
+    pub(super) spot: Spot,
 }
-
-/// Changes whenever somebody in a shard wants to be told of ends that nobody was to be told of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Notice(u64);
 
 impl Shard {
     pub(crate) fn new(pages: u32) -> Shard {
@@ -62,42 +52,22 @@ impl Shard {
             members: Stall::new(),
             threads: Stall::new(),
             number: 0,
-            left: ResourceId::NONE,
-            notice: Notice(0),
-            ending: 0,
+            spot: Spot::new(),
         }
     }
 
     pub(crate) fn join(&mut self, node: Arc<Node>) -> u32 {
-        let is_ending = node.is_ending();
-        self.ending += if is_ending { 1 } else { 0 };
-        let totals = Totals::default();
-        self.members.put(Member { node, newest: NO_LINK, live: 0, totals, timed: 0, is_ending })
+        self.members.put(Member { node, newest: NO_LINK, live: 0, totals: Totals::default(), timed: 0 })
     }
 
-    /// Its manager ends, and so does the member with its last entry. False: it has none.
-    pub(crate) fn end_member(&mut self, member: u32) -> bool {
-        let Some(member) = self.members.get_mut(member).filter(|member| member.live > 0) else {
-            return false;
-        };
-        if !std::mem::replace(&mut member.is_ending, true) {
-            self.ending += 1;
-        }
-        self.give_notice();
-        true
+    /// Whether a member has an entry that has not ended.
+    pub(crate) fn is_used(&self, member: u32) -> bool {
+        self.members.get(member).is_some_and(|member| member.live > 0)
     }
 
     /// Takes a member out that has no entry.
     pub(crate) fn part(&mut self, member: u32) -> Option<Member> {
-        let gone = self.members.take(member)?;
-        self.ending -= if gone.is_ending { 1 } else { 0 };
-        Some(gone)
-    }
-
-    /// Whether nobody is to be told of ends here but of entries that say so.
-    #[inline]
-    pub(super) fn is_quiet(&self) -> bool {
-        self.ending == 0
+        self.members.take(member)
     }
 
     pub(crate) fn begin_thread(&mut self, label: Label) -> u32 {
@@ -118,9 +88,17 @@ impl Shard {
     pub(crate) fn admit(&mut self, member: u32, thread: u32) -> Option<(Key, &mut Entry)> {
         let owner = self.members.get_mut(member)?;
         let (key, _) = self.entries.occupy()?;
+        owner.totals.registered += 1;
+        self.number += 1;
+        self.link(key, self.number, member, thread).map(|entry| (key, entry))
+    }
+
+    /// What stands in this slot comes to be the first in the list of a member.
+    #[inline]
+    pub(super) fn link(&mut self, key: Key, number: u64, member: u32, thread: u32) -> Option<&mut Entry> {
+        let owner = self.members.get_mut(member)?;
         let older = std::mem::replace(&mut owner.newest, key.index);
         owner.live += 1;
-        owner.totals.registered += 1;
         if older != NO_LINK
             && let Some((_, older)) = self.entries.at_mut(older)
         {
@@ -129,34 +107,13 @@ impl Shard {
         if let Some(record) = self.threads.get_mut(thread) {
             record.live += 1;
         }
-        self.number += 1;
-        let quiet = !owner.is_timed_next(self.number);
         let entry = self.entries.get_mut(key)?;
-        entry.quiet = quiet;
-        entry.number = self.number;
+        entry.number = number;
         entry.member = member;
         entry.thread = thread;
         entry.newer = NO_LINK;
         entry.older = older;
-        Some((key, entry))
-    }
-
-    /// The same in the place of the one that has ended last, if that is the newest of this member and of the same
-    /// thread: no list and no count of live ones changes then. What is left of that one is a label without memory.
-    #[inline(always)]
-    pub(crate) fn renew(&mut self, member: u32, thread: u32) -> Option<(ResourceId, &mut Entry)> {
-        let left = self.left;
-        let entry = self.entries.renew(left.key(), |entry| {
-            entry.member == member && entry.thread == thread && entry.newer == NO_LINK
-        })?;
-        let owner = self.members.get_mut(member)?;
-        self.left = ResourceId::NONE;
-        owner.totals.registered += 1;
-        owner.totals.cleaned += 1;
-        self.number += 1;
-        entry.quiet = !owner.is_timed_next(self.number);
-        entry.number = self.number;
-        Some((left.renewed(), entry))
+        Some(entry)
     }
 
     /// The entry has ended this way: it leaves its list and is counted. The slot stays.
@@ -178,6 +135,7 @@ impl Shard {
 
     /// The end of a cleaned entry that is like any other, in one go: what is left of it is its label. `None`, and
     /// nothing is done, where something about it needs more.
+    #[inline(always)]
     pub(crate) fn end_plain(&mut self, key: Key, weight: u64, elapsed: Duration) -> Option<Label> {
         let entry = self.entries.get_mut(key)?;
         let owner = self.members.get_mut(entry.member)?;
@@ -185,51 +143,10 @@ impl Shard {
         if entry.watched || entry.extra.is_some() || last || anyone_listens() {
             return None;
         }
+        debug_assert!(entry.work.is_none(), "a plain one holds nothing when it has ended");
         if weight > 0 {
             owner.node.latencies.lock().record(elapsed, weight);
         }
-        self.end_cleaned(key)
-    }
-
-    /// The end of a plain entry that nobody was to be told of when it was claimed, with this notice. Not all of it at
-    /// once: what is left to do can mostly be spared, see [`renew`](Self::renew). False, and nothing is done, where
-    /// somebody may want to be told since.
-    #[inline]
-    pub(super) fn leave(&mut self, id: ResourceId, notice: Notice) -> bool {
-        let is_quiet = notice == self.notice;
-        if is_quiet {
-            self.left = id;
-        }
-        is_quiet
-    }
-
-    /// Somebody wants to be told of ends here.
-    pub(super) fn give_notice(&mut self) {
-        self.notice.0 += 1;
-    }
-
-    /// Completes the end that was left, if one was.
-    #[inline]
-    pub(super) fn settle(&mut self) {
-        if self.left != ResourceId::NONE {
-            self.complete();
-        }
-    }
-
-    #[inline(never)]
-    fn complete(&mut self) {
-        let left = std::mem::replace(&mut self.left, ResourceId::NONE);
-        self.end_cleaned(left.key());
-    }
-
-    /// The end of one from which nothing follows.
-    fn end_cleaned(&mut self, key: Key) -> Option<Label> {
-        let entry = self.entries.get_mut(key)?;
-        let owner = self.members.get_mut(entry.member)?;
-        debug_assert!(
-            entry.extra.is_none() && entry.work.is_none(),
-            "a plain one holds nothing when it has ended"
-        );
         entry.phase = Phase::Cleaned;
         let (newer, older, thread) = (entry.newer, entry.older, entry.thread);
         let label = std::mem::replace(&mut entry.label, Label::from(""));

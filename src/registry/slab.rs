@@ -129,23 +129,22 @@ impl<T: Default> Slab<T> {
         self.slot_mut(index).map(|slot| (Key { index, generation: slot.generation }, &mut slot.value))
     }
 
-    /// The same slot with its next generation, for another entry, if what stands there agrees. Nothing is emptied.
-    #[inline(always)]
-    pub(crate) fn renew(&mut self, key: Key, agrees: impl FnOnce(&T) -> bool) -> Option<&mut T> {
-        let (page, at) = page_of(key.index);
-        let slot = self.pages.get_mut(page)?.slots.get_mut(at)?;
-        if slot.generation != key.generation || key.generation >= LAST || !agrees(&slot.value) {
+    /// The same as [`occupy`](Self::occupy) for so many uses one after the other, each with a generation of its own after
+    /// the key's.
+    pub(crate) fn occupy_for(&mut self, uses: u32) -> Option<(Key, &mut T)> {
+        let (key, _) = self.occupy()?;
+        if key.generation > LAST - uses {
+            self.vacate(key);
             return None;
         }
-        slot.generation = key.generation + 1;
-        Some(&mut slot.value)
+        self.get_mut(key).map(|value| (key, value))
     }
 
-    /// Whether an entry is all that keeps a page that is not a small one.
-    #[inline]
-    pub(crate) fn keeps_a_page(&self, key: Key) -> bool {
-        let (page, _) = page_of(key.index);
-        self.pages.get(page).is_some_and(|page| page.used == 1 && page.slots.len() > FIRST as usize)
+    /// The slot is in this use of it.
+    pub(crate) fn renew(&mut self, key: Key) {
+        if let Some(slot) = self.slot_mut(key.index) {
+            slot.generation = key.generation;
+        }
     }
 
     /// Every entry of one page. `None` behind the last page.

@@ -47,6 +47,12 @@ pub(crate) struct Inside {
 }
 
 impl Inside {
+    /// Whether the calling thread is inside of no cleanup.
+    #[inline]
+    pub(crate) fn is_nothing() -> bool {
+        INNERMOST.with(Cell::get) == ResourceId::NONE
+    }
+
     #[inline]
     pub(crate) fn enter(id: ResourceId) -> Inside {
         // `with`: the cell's own methods on the key are calls.
@@ -55,6 +61,13 @@ impl Inside {
             go_deeper(outer);
         }
         Inside { outer }
+    }
+
+    /// The same on a thread that is inside of nothing.
+    #[inline]
+    pub(crate) fn first(id: ResourceId) -> Inside {
+        INNERMOST.with(|innermost| innermost.set(id));
+        Inside { outer: ResourceId::NONE }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::events::{ResourceEvent, anyone_listens};
 use crate::id::{Label, ResourceId};
 use crate::registry::entry::{Draft, Kept};
 use crate::registry::tree::Node;
-use crate::registry::{Account, Ended, Finished, Job, Registry, Weight, registry};
+use crate::registry::{Ended, Finished, Job, Registry, Weight, registry};
 use crate::runtime::{Inside, helper};
 #[cfg(feature = "tokio")]
 use crate::runtime::{board, drive_here, is_async_context};
@@ -38,11 +38,23 @@ fn begin(id: ResourceId, work: Work, context: &CleanupContext) -> Result<Course,
     caught(|| work.begin(context))
 }
 
-/// The same for one that lies where a claim has put it.
+/// The same for one that lies where a claim has put it, inside of no other. Whether it is done, and well: if not, there
+/// is its course.
 #[inline(always)]
-fn begin_at(id: ResourceId, work: &mut Option<Work>, context: &CleanupContext) -> Result<Course, String> {
-    let _inside = Inside::enter(id);
-    caught(|| Work::begin_at(work, context).unwrap_or(Course::Done(Ok(()))))
+fn begin_at(
+    id: ResourceId,
+    work: &mut Option<Work>,
+    context: &CleanupContext,
+    course: &mut Option<Course>,
+) -> Result<bool, String> {
+    let _inside = Inside::first(id);
+    caught(|| match Work::begin_at(work, context) {
+        None | Some(Course::Done(Ok(()))) => true,
+        other => {
+            *course = other;
+            false
+        }
+    })
 }
 
 #[inline(never)]
@@ -83,34 +95,37 @@ fn end_dropped(job: Job, kept: &mut Option<Kept>, reason: CleanupReason) -> Vec<
     freed
 }
 
+/// What most cleanups are told.
+static DROPPED: CleanupContext = CleanupContext { reason: CleanupReason::Dropped, deadline: None };
+static PANICKING: CleanupContext = CleanupContext { reason: CleanupReason::Panicking, deadline: None };
+
 /// Claims and runs the cleanup of what has nothing of its own but that. False: it has more, and nothing is done.
 #[inline(never)]
-pub(crate) fn run_plain(id: ResourceId, reason: CleanupReason) -> bool {
-    let mut work = None;
-    let Some(account) = Registry::begin_plain(id, &mut work) else { return false };
-    let silence = match account {
-        Account::Quiet(silence) if !anyone_listens() => silence,
-        Account::Quiet(_) => return run_heard(id, &mut work, Weight::NONE, reason),
-        Account::Full(weight) => return run_heard(id, &mut work, weight, reason),
-    };
-    let context = CleanupContext { reason, deadline: None };
-    let begun = begin_at(id, &mut work, &context);
-    if matches!(begun, Ok(Course::Done(Ok(())))) && !anyone_listens() && silence.leave(id) {
-        std::mem::forget(begun); // empty, as was just seen
-    } else {
-        finish_plain(Ended::plain(id, Weight::NONE), result_of(begun, &context), Duration::ZERO);
+pub(crate) fn run_plain(id: ResourceId, panicking: bool) -> bool {
+    let context = if panicking { &PANICKING } else { &DROPPED };
+    if anyone_listens() || !Inside::is_nothing() {
+        return run_heard(id, context);
     }
+    let mut work = None;
+    let Some(quiet) = Registry::begin_quiet(id, &mut work) else { return run_heard(id, context) };
+    let mut course = None;
+    let begun = begin_at(id, &mut work, context, &mut course);
+    if matches!(begun, Ok(true)) && !anyone_listens() && quiet.is_done() {
+        // All of them empty, as was just seen: asking again is a part of what a guard costs.
+        std::mem::forget((begun, course, work));
+        return true;
+    }
+    let begun = begun.map(|_| course.unwrap_or(Course::Done(Ok(()))));
+    finish_plain(Ended::plain(id, Weight::NONE), result_of(begun, context), Duration::ZERO);
     true
 }
 
 /// The same where somebody may hear of the end, or of how long it took.
 #[inline(never)]
-fn run_heard(id: ResourceId, work: &mut Option<Work>, weight: Weight, reason: CleanupReason) -> bool {
+fn run_heard(id: ResourceId, context: &CleanupContext) -> bool {
+    let Some((weight, work)) = Registry::begin_plain(id) else { return false };
     let start = (weight.is_timed() || anyone_listens()).then(Instant::now);
-    let result = match Work::take(work) {
-        Some(work) => perform(id, work, &CleanupContext { reason, deadline: None }),
-        None => Ok(()),
-    };
+    let result = perform(id, work, context);
     finish_plain(Ended::plain(id, weight), result, start.map_or(Duration::ZERO, |start| start.elapsed()));
     true
 }

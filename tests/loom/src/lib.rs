@@ -22,7 +22,7 @@ pub(crate) mod sync {
 
     pub(crate) mod primitives {
         pub(crate) use loom::hint::spin_loop;
-        pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+        pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 
         /// Loom's knows no `const`.
         macro_rules! loom_local {
@@ -172,6 +172,111 @@ mod tests {
             lock.lock().step();
             let tried = other.join().expect("it only counts");
             assert_eq!(lock.lock().read(), 2 + tried);
+        });
+    }
+
+    /// What the registry does with it: somebody is in a spot, and its cleanup runs outside of the lock.
+    #[derive(Default)]
+    struct Spot {
+        taken: bool,
+        /// It was still under way when somebody came, and whoever runs it has to come in and say when it has ended.
+        moved: bool,
+        ended: usize,
+    }
+
+    struct Shard {
+        spot: Spot,
+        /// What the cleanup does, which whoever sees that it has ended has to see, too.
+        effect: &'static Counter,
+    }
+
+    // SAFETY: the effect is looked at where it has ended alone; loom checks that.
+    unsafe impl Send for Shard {}
+
+    const WHO: u64 = 7;
+
+    fn shard() -> (&'static Biased<Shard>, &'static Counter) {
+        let effect: &'static Counter = Box::leak(Box::new(Counter(UnsafeCell::new(0))));
+        (Box::leak(Box::new(Biased::new(Shard { spot: Spot::default(), effect }))), effect)
+    }
+
+    /// As whoever comes by the lock does: the spot is nobody's after that.
+    fn settle(lock: &'static Biased<Shard>) {
+        let mut shard = lock.lock();
+        let under_way = shard.take_under_way();
+        if !std::mem::take(&mut shard.spot.taken) {
+            return;
+        }
+        if under_way == 0 {
+            shard.spot.ended += 1;
+            assert_eq!(shard.effect.read(), 1);
+        } else {
+            shard.spot.moved = true;
+        }
+    }
+
+    /// As a guard does that is dropped by the thread that made it.
+    fn make_and_clean(lock: &'static Biased<Shard>, effect: &'static Counter) {
+        let Some(mut shard) = lock.enter() else { return };
+        shard.spot.taken = true;
+        shard.begin(WHO);
+        drop(shard);
+        // SAFETY: one thread runs the cleanup; loom checks that.
+        effect.0.with_mut(|count| unsafe { *count += 1 });
+        if lock.is_done(WHO) {
+            return;
+        }
+        settle(lock);
+        let mut shard = lock.lock();
+        if std::mem::take(&mut shard.spot.moved) {
+            shard.spot.ended += 1;
+        }
+    }
+
+    fn assert_ended_once(lock: &'static Biased<Shard>, effect: &'static Counter) {
+        settle(lock);
+        let shard = lock.lock();
+        assert_eq!((shard.spot.ended, shard.spot.moved), (effect.read(), false));
+    }
+
+    #[test]
+    fn a_cleanup_under_way_and_one_that_looks() {
+        model("a cleanup under way and one that looks", || {
+            let (lock, effect) = shard();
+            assert!(lock.own());
+            let other = thread::spawn(move || settle(lock));
+            make_and_clean(lock, effect);
+            other.join().expect("it only looks");
+            assert_ended_once(lock, effect);
+        });
+    }
+
+    #[test]
+    fn a_cleanup_under_way_and_one_that_looks_twice() {
+        model("a cleanup under way and one that looks twice", || {
+            let (lock, effect) = shard();
+            assert!(lock.own());
+            let other = thread::spawn(move || {
+                settle(lock);
+                settle(lock);
+            });
+            make_and_clean(lock, effect);
+            other.join().expect("it only looks");
+            assert_ended_once(lock, effect);
+        });
+    }
+
+    #[test]
+    fn a_cleanup_under_way_and_two_that_look() {
+        model("a cleanup under way and two that look", || {
+            let (lock, effect) = shard();
+            assert!(lock.own());
+            let others = [(); 2].map(|()| thread::spawn(move || settle(lock)));
+            make_and_clean(lock, effect);
+            for other in others {
+                other.join().expect("it only looks");
+            }
+            assert_ended_once(lock, effect);
         });
     }
 }
