@@ -160,18 +160,25 @@ fn settle(manager: &ResourceManager) {
     until("the cleanup to have ended", || manager.resource_count() == 0);
 }
 
-/// The tests of one adapter: `contract!(Case)`, or `contract!(Case, never hangs)`.
+/// The tests of one adapter: `contract!(Case)`, or `contract!(Case, never hangs)`; with `in served` where they need more
+/// than a process of their own.
 macro_rules! contract {
     ($case:ty) => {
-        contract!($case, never hangs);
+        contract!($case, in crate::alone::alone);
+    };
+    ($case:ty, never hangs) => {
+        contract!($case, never hangs, in crate::alone::alone);
+    };
+    ($case:ty, in $place:path) => {
+        contract!($case, never hangs, in $place);
 
         #[test]
         fn it_is_given_up_when_it_hangs() {
-            crate::alone::alone(crate::contract::is_given_up_when_it_hangs::<$case>);
+            $place(crate::contract::is_given_up_when_it_hangs::<$case>);
         }
     };
-    ($case:ty, never hangs) => {
-        contract!(@ $case:
+    ($case:ty, never hangs, in $place:path) => {
+        contract!(@ $case, $place:
             it_is_cleaned_by_drop = is_cleaned_by_drop,
             it_is_cleaned_by_close = is_cleaned_by_close,
             it_is_cleaned_by_a_teardown_while_the_guard_is_held =
@@ -183,10 +190,10 @@ macro_rules! contract {
             it_can_be_released_and_adopted_again = can_be_released_and_adopted_again,
         );
     };
-    (@ $case:ty: $($name:ident = $check:ident,)*) => {$(
+    (@ $case:ty, $place:path: $($name:ident = $check:ident,)*) => {$(
         #[test]
         fn $name() {
-            crate::alone::alone(crate::contract::$check::<$case>);
+            $place(crate::contract::$check::<$case>);
         }
     )*};
 }

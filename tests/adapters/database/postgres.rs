@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::server::{options, served};
 use crate::alone::until;
-use crate::contract::{self, Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager};
 use crate::support::runtime;
 
 /// Asks the server by a connection of its own.
@@ -34,35 +34,6 @@ fn pool(runtime: &Runtime) -> (PgPool, String) {
     let name = format!("castoff-{}", std::process::id());
     let pool = PgPoolOptions::new().max_connections(2).connect_with(options().application_name(&name));
     (runtime.block_on(pool).unwrap(), name)
-}
-
-/// The contract with the server.
-macro_rules! served_contract {
-    ($case:ty) => {
-        served_contract!($case, never hangs);
-
-        #[test]
-        fn it_is_given_up_when_it_hangs() {
-            served(contract::is_given_up_when_it_hangs::<$case>);
-        }
-    };
-    ($case:ty, never hangs) => {
-        served_contract!(@ $case:
-            it_is_cleaned_by_drop = is_cleaned_by_drop,
-            it_is_cleaned_by_close = is_cleaned_by_close,
-            it_is_cleaned_by_a_teardown_while_the_guard_is_held =
-                is_cleaned_by_a_teardown_while_the_guard_is_held,
-            it_is_cleaned_once = is_cleaned_once,
-            it_is_a_success_when_it_is_gone_already = is_a_success_when_it_is_gone_already,
-            it_is_cleaned_on_another_thread = is_cleaned_on_another_thread,
-        );
-    };
-    (@ $case:ty: $($name:ident = $check:ident,)*) => {$(
-        #[test]
-        fn $name() {
-            served(contract::$check::<$case>);
-        }
-    )*};
 }
 
 mod pools {
@@ -113,7 +84,7 @@ mod pools {
         }
     }
 
-    served_contract!(Pooling);
+    contract!(Pooling, in served);
 
     #[test]
     fn a_pool_whose_runtime_has_ended_is_closed() {
@@ -177,7 +148,7 @@ mod temporary_databases {
         });
     }
 
-    served_contract!(Temporary, never hangs);
+    contract!(Temporary, never hangs, in served);
 
     #[test]
     fn sessions_that_are_still_in_it_end() {
@@ -275,7 +246,7 @@ mod advisory_locks {
         }
     }
 
-    served_contract!(Locking, never hangs);
+    contract!(Locking, never hangs, in served);
 
     #[test]
     fn the_connection_goes_back_to_the_pool() {
