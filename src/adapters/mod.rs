@@ -32,7 +32,7 @@ pub use database::SqliteConnection;
 #[cfg(feature = "sqlx-postgres")]
 pub use database::{AdvisoryLock, TempDatabase};
 #[cfg(feature = "sqlx")]
-pub use database::{CommitError, OpenTransaction};
+pub use database::{CommitError, OpenTransaction, Session, SessionState};
 pub use event::{Emitter, Handler, Listener};
 #[cfg(feature = "tokio")]
 pub use event::{Received, Source, Streamed, Subscribed, TokioListener};

@@ -8,6 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Error, PgPool, Postgres};
 
 use super::pool::is_gone;
+use super::session::Session;
 use crate::adapters::slot::Slot;
 use crate::cleanup::Cleanup;
 use crate::id::Label;
@@ -33,7 +34,7 @@ use crate::resource::{Category, Resource};
 /// ```
 pub struct AdvisoryLock {
     key: i64,
-    slot: Arc<Slot<PoolConnection<Postgres>>>,
+    slot: Arc<Slot<Session<Postgres>>>,
 }
 
 impl AdvisoryLock {
@@ -42,9 +43,9 @@ impl AdvisoryLock {
     /// # Errors
     /// Those of the pool and the database.
     pub async fn acquire(pool: &PgPool, key: i64) -> Result<AdvisoryLock, Error> {
-        let mut connection = Session::of(pool).await?;
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(connection.get()).await?;
-        Ok(connection.hold(key))
+        let mut session = Session::of(pool).await?;
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(&mut *session).await?;
+        Ok(AdvisoryLock::held(key, session))
     }
 
     /// `None` if somebody has it.
@@ -52,15 +53,28 @@ impl AdvisoryLock {
     /// # Errors
     /// Those of the pool and the database.
     pub async fn try_acquire(pool: &PgPool, key: i64) -> Result<Option<AdvisoryLock>, Error> {
-        let mut connection = Session::of(pool).await?;
+        let mut session = Session::of(pool).await?;
         let query = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)");
-        let locked: bool = query.bind(key).fetch_one(connection.get()).await?;
-        Ok(if locked { Some(connection.hold(key)) } else { connection.give_back() })
+        let locked: bool = query.bind(key).fetch_one(&mut *session).await?;
+        if locked {
+            return Ok(Some(AdvisoryLock::held(key, session)));
+        }
+        drop(session.give_back());
+        Ok(None)
+    }
+
+    fn held(key: i64, session: Session<Postgres>) -> AdvisoryLock {
+        AdvisoryLock { key, slot: Arc::new(Slot::new(session)) }
     }
 
     /// What is locked.
     pub fn key(&self) -> i64 {
         self.key
+    }
+
+    /// The connection itself, with the lock. `None` after its cleanup.
+    pub fn into_inner(self) -> Option<PoolConnection<Postgres>> {
+        self.slot.close().map(Session::give_back)
     }
 }
 
@@ -74,45 +88,14 @@ impl Resource for AdvisoryLock {
     fn cleanup(&mut self) -> Cleanup {
         let (slot, key) = (Arc::clone(&self.slot), self.key);
         Cleanup::future(move || async move {
-            let Some(connection) = poll_fn(|cx| slot.poll_close(cx)).await else { return Ok(()) };
-            let mut session = Session(Some(connection));
-            match sqlx::query("SELECT pg_advisory_unlock($1)").bind(key).execute(session.get()).await {
-                Ok(_) => session.give_back::<()>(),
-                Err(error) if is_gone(&error) => None,
+            let Some(mut session) = poll_fn(|cx| slot.poll_close(cx)).await else { return Ok(()) };
+            match sqlx::query("SELECT pg_advisory_unlock($1)").bind(key).execute(&mut *session).await {
+                Ok(_) => drop(session.give_back()),
+                Err(error) if is_gone(&error) => (),
                 Err(error) => return Err(error),
-            };
+            }
             Ok(())
         })
-    }
-}
-
-/// A connection that is closed unless all went well: whatever it has locked must not go back to the pool with it.
-struct Session(Option<PoolConnection<Postgres>>);
-
-const THERE: &str = "a session has its connection until it hands it on, which ends it";
-
-impl Session {
-    async fn of(pool: &PgPool) -> Result<Session, Error> {
-        Ok(Session(Some(pool.acquire().await?)))
-    }
-
-    fn get(&mut self) -> &mut sqlx::PgConnection {
-        self.0.as_mut().expect(THERE)
-    }
-
-    fn hold(mut self, key: i64) -> AdvisoryLock {
-        AdvisoryLock { key, slot: Arc::new(Slot::new(self.0.take().expect(THERE))) }
-    }
-
-    fn give_back<R>(mut self) -> Option<R> {
-        drop(self.0.take());
-        None
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        drop(self.0.take().map(PoolConnection::detach));
     }
 }
 

@@ -1,9 +1,11 @@
-//! Databases: pools, transactions, connections.
+//! Databases: pools, transactions, connections and what they hold.
 
 #[cfg(feature = "sqlx-postgres")]
 mod advisory_lock;
 #[cfg(feature = "sqlx")]
 mod pool;
+#[cfg(feature = "sqlx")]
+mod session;
 #[cfg(feature = "rusqlite")]
 mod sqlite;
 #[cfg(feature = "sqlx-postgres")]
@@ -13,6 +15,8 @@ mod transaction;
 
 #[cfg(feature = "sqlx-postgres")]
 pub use advisory_lock::AdvisoryLock;
+#[cfg(feature = "sqlx")]
+pub use session::{Session, SessionState};
 #[cfg(feature = "rusqlite")]
 pub use sqlite::SqliteConnection;
 #[cfg(feature = "sqlx-postgres")]

@@ -53,6 +53,11 @@ impl SqliteConnection {
     pub fn get(&self) -> Result<Borrowed<'_, Connection>, Gone> {
         self.slot.borrow()
     }
+
+    /// The connection itself, for this and all clones: waits for who has it in hand. `None` after its cleanup.
+    pub fn into_inner(self) -> Option<Connection> {
+        self.slot.close()
+    }
 }
 
 impl Resource for SqliteConnection {

@@ -103,6 +103,11 @@ impl<DB: Database> OpenTransaction<DB> {
         let transaction = self.get().await.map_err(|Gone| CommitError::Over { label: label() })?.take();
         transaction.commit().await.map_err(|source| CommitError::Refused { label: label(), source })
     }
+
+    /// The transaction itself, open. `None` when it was committed or rolled back.
+    pub fn into_inner(self) -> Option<Transaction<'static, DB>> {
+        self.slot.close()
+    }
 }
 
 impl<DB: Database> Resource for OpenTransaction<DB> {

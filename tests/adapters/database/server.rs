@@ -24,12 +24,16 @@ pub(super) fn served(body: impl FnOnce()) {
 
 /// How to connect to the server, from a process that runs one test.
 pub(super) fn options() -> PgConnectOptions {
-    let socket = directory(parent_id());
     PgConnectOptions::new()
-        .host(&socket.to_string_lossy())
+        .host(&directory(parent_id()).to_string_lossy())
         .username("tester")
         .password("secret")
         .database("postgres")
+}
+
+/// Where it listens.
+pub(super) fn socket() -> PathBuf {
+    directory(parent_id()).join(".s.PGSQL.5432")
 }
 
 /// By the process that runs the tests: those that run one know it as their parent.
