@@ -30,7 +30,7 @@ pub use custom::{CurrentDirectory, Place, Restore};
 #[cfg(feature = "rusqlite")]
 pub use database::SqliteConnection;
 #[cfg(feature = "sqlx-postgres")]
-pub use database::{AdvisoryLock, TempDatabase};
+pub use database::{AdvisoryLock, SchemaInUse, TempDatabase, TempSchema};
 #[cfg(feature = "sqlx")]
 pub use database::{CommitError, OpenTransaction, Session, SessionState};
 pub use event::{Emitter, Handler, Listener};

@@ -4,6 +4,8 @@
 mod advisory_lock;
 #[cfg(feature = "sqlx")]
 mod pool;
+#[cfg(feature = "sqlx-postgres")]
+mod schema;
 #[cfg(feature = "sqlx")]
 mod session;
 #[cfg(feature = "rusqlite")]
@@ -15,6 +17,8 @@ mod transaction;
 
 #[cfg(feature = "sqlx-postgres")]
 pub use advisory_lock::AdvisoryLock;
+#[cfg(feature = "sqlx-postgres")]
+pub use schema::{SchemaInUse, TempSchema};
 #[cfg(feature = "sqlx")]
 pub use session::{Session, SessionState};
 #[cfg(feature = "rusqlite")]

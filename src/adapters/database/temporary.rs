@@ -92,14 +92,14 @@ async fn oid_of(connection: &mut PgConnection, name: &str) -> Result<Option<Oid>
 }
 
 /// By process, moment and turn: two test suites on one server must not meet.
-fn unique(prefix: &str) -> String {
+pub(super) fn unique(prefix: &str) -> String {
     static TURN: AtomicU32 = AtomicU32::new(0);
     let prefix: String = prefix.chars().take(24).collect();
     let moment = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     format!("{prefix}_{}_{moment:x}_{}", process::id(), TURN.fetch_add(1, Ordering::Relaxed))
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

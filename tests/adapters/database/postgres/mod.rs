@@ -2,6 +2,7 @@
 
 mod advisory_locks;
 mod pools;
+mod schemas;
 mod sessions;
 mod silence;
 mod temporary_databases;
