@@ -18,6 +18,8 @@ mod event;
 mod file;
 mod held;
 mod network;
+#[allow(dead_code)] // each feature uses a part of it
+mod pause;
 mod process;
 #[cfg(feature = "tokio")]
 mod running;
@@ -27,6 +29,8 @@ mod slot;
 mod timer;
 
 pub use custom::{CurrentDirectory, Place, Restore};
+#[cfg(feature = "redis")]
+pub use database::RedisConnection;
 #[cfg(feature = "rusqlite")]
 pub use database::SqliteConnection;
 #[cfg(feature = "sqlx-postgres")]

@@ -4,6 +4,8 @@
 mod advisory_lock;
 #[cfg(feature = "sqlx")]
 mod pool;
+#[cfg(feature = "redis")]
+mod redis_connection;
 #[cfg(feature = "sqlx-postgres")]
 mod schema;
 #[cfg(feature = "sqlx")]
@@ -17,6 +19,8 @@ mod transaction;
 
 #[cfg(feature = "sqlx-postgres")]
 pub use advisory_lock::AdvisoryLock;
+#[cfg(feature = "redis")]
+pub use redis_connection::RedisConnection;
 #[cfg(feature = "sqlx-postgres")]
 pub use schema::{SchemaInUse, TempSchema};
 #[cfg(feature = "sqlx")]

@@ -6,7 +6,6 @@ mod child;
 mod end;
 #[cfg(all(unix, feature = "process"))]
 mod leader;
-mod pause;
 #[cfg(feature = "signal-hook")]
 mod signal;
 #[cfg(feature = "tokio")]
@@ -15,6 +14,7 @@ mod task;
 mod tasks;
 mod worker;
 
+use super::pause;
 #[cfg(all(unix, feature = "process"))]
 pub use child::ChildProcess;
 #[cfg(all(unix, feature = "process"))]

@@ -1,7 +1,12 @@
-//! SQLite always; PostgreSQL where Debian's package is installed, and with CASTOFF_REQUIRE_SERVICES=1 in any case.
+//! SQLite always; PostgreSQL and Redis where Debian's packages are installed, and with CASTOFF_REQUIRE_SERVICES=1 in any
+//! case.
 
 #[cfg(feature = "sqlx-postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+mod redis_server;
 #[cfg(feature = "sqlx-postgres")]
 mod server;
 #[cfg(feature = "rusqlite")]

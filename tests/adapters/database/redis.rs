@@ -1,0 +1,204 @@
+//! Connections of redis, as its server sees them.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use castoff::ResourceGuard;
+use castoff::adapters::RedisConnection;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisResult, cmd};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::redis_server::{client, connections, end_connections, served};
+use crate::alone::until;
+use crate::contract::{Case, Hangs, manager};
+use crate::support::runtime;
+
+struct Witness {
+    name: String,
+    runtime: Runtime,
+    asking: Option<JoinHandle<RedisResult<()>>>,
+}
+
+impl Witness {
+    fn new() -> Witness {
+        Witness { name: format!("castoff-{}", std::process::id()), runtime: runtime(), asking: None }
+    }
+}
+
+/// Without a limit of redis's own to an answer.
+async fn patient() -> MultiplexedConnection {
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    client().get_multiplexed_async_connection_with_config(&config).await.unwrap()
+}
+
+mod multiplexed {
+    use super::*;
+
+    struct Multiplexed;
+
+    impl Case for Multiplexed {
+        type Adopted = RedisConnection;
+        type Witness = Witness;
+
+        fn make() -> (RedisConnection, Witness) {
+            let witness = Witness::new();
+            let connection = witness.runtime.block_on(async {
+                let connection = RedisConnection::new("redis", patient().await);
+                let mut naming = connection.clone();
+                cmd("CLIENT").arg("SETNAME").arg(&witness.name).exec_async(&mut naming).await.unwrap();
+                connection
+            });
+            (connection, witness)
+        }
+
+        fn is_over(witness: &Witness) -> bool {
+            connections(&witness.name) == 0
+        }
+
+        fn end_first(connection: &mut RedisConnection, witness: &Witness) {
+            end_connections(&witness.name);
+            let asked = witness.runtime.block_on(cmd("PING").exec_async(connection));
+            asked.expect_err("the server has ended it");
+        }
+    }
+
+    impl Hangs for Multiplexed {
+        fn make_hanging() -> (RedisConnection, Witness) {
+            let (connection, mut witness) = Multiplexed::make();
+            witness.asking = Some(ask_in_vain(&witness, connection.clone()));
+            (connection, witness)
+        }
+
+        fn after(mut witness: Witness) {
+            let asked = witness.runtime.block_on(witness.asking.take().unwrap()).unwrap();
+            let cut = asked.expect_err("the last resort cuts it");
+            assert_eq!(cut.kind(), ErrorKind::Io, "{cut}");
+            until("the connection to be closed", || Multiplexed::is_over(&witness));
+        }
+    }
+
+    /// Who waits for what nobody ever puts in, with the server's knowledge.
+    fn ask_in_vain(witness: &Witness, mut connection: RedisConnection) -> JoinHandle<RedisResult<()>> {
+        let asking = witness.runtime.spawn(async move {
+            cmd("BLPOP").arg("nobody puts in").arg(0).exec_async(&mut connection).await
+        });
+        until("the server to have been asked", || {
+            let mut looking = client().get_connection().unwrap();
+            let list: String = cmd("CLIENT").arg("LIST").query(&mut looking).unwrap();
+            list.lines().any(|line| {
+                line.contains(&format!(" name={} ", witness.name)) && line.contains(" cmd=blpop ")
+            })
+        });
+        asking
+    }
+
+    contract!(Multiplexed, in served);
+
+    #[test]
+    fn what_is_asked_after_the_cleanup_is_an_error_for_every_clone() {
+        served(|| {
+            let (manager, (connection, witness)) = (manager(), Multiplexed::make());
+            let (mut clone, mut guard) = (connection.clone(), manager.adopt(connection));
+            assert!(manager.cleanup().is_success());
+            witness.runtime.block_on(async {
+                let told = cmd("PING").exec_async(&mut clone).await.unwrap_err();
+                assert!(told.to_string().contains("`redis` was closed by its cleanup"), "{told}");
+                let (ping, mut pipe) = (cmd("PING"), redis::pipe());
+                pipe.add_command(ping);
+                pipe.exec_async(&mut *guard).await.unwrap_err();
+            });
+        });
+    }
+
+    #[test]
+    fn a_cleanup_waits_for_the_answer_to_what_was_asked_before() {
+        served(|| {
+            let (manager, (connection, witness)) = (manager(), Multiplexed::make());
+            let asking = ask_in_vain(&witness, connection.clone());
+            let guard = manager.adopt(connection);
+            let (begin, begun) = mpsc::channel();
+            let closing = std::thread::spawn(move || {
+                begin.send(()).unwrap();
+                ResourceGuard::close(guard)
+            });
+            begun.recv().unwrap();
+            assert!(!asking.is_finished());
+            let mut other = client().get_connection().unwrap();
+            cmd("RPUSH").arg("nobody puts in").arg("tea").exec(&mut other).unwrap();
+            witness.runtime.block_on(asking).unwrap().expect("it gets its answer");
+            closing.join().unwrap().unwrap();
+            until("the connection to be closed", || Multiplexed::is_over(&witness));
+        });
+    }
+
+    #[test]
+    fn its_own_grace_says_how_many_wait_and_then_they_are_cut() {
+        served(|| {
+            let (manager, (connection, mut witness)) = (manager(), Multiplexed::make());
+            witness.asking = Some(ask_in_vain(&witness, connection.clone()));
+            let guard = manager.adopt(connection.grace(Duration::from_millis(50)));
+            let error = ResourceGuard::close(guard).unwrap_err().to_string();
+            assert!(error.contains("`redis` had 1 commands without an answer"), "{error}");
+            Multiplexed::after(witness);
+        });
+    }
+
+    #[test]
+    fn after_the_end_of_its_runtime_it_is_gone_already() {
+        served(|| {
+            let (connection, Witness { name, runtime, .. }) = Multiplexed::make();
+            let guard = manager().adopt(connection);
+            drop(runtime);
+            ResourceGuard::close(guard).unwrap();
+            until("the server to see it", || connections(&name) == 0);
+        });
+    }
+
+    #[test]
+    fn its_label_is_where_it_leads_and_has_no_password() {
+        served(|| {
+            let runtime = runtime();
+            let connection = runtime.block_on(RedisConnection::connect(&client())).unwrap();
+            let label = castoff::Resource::label(&connection).to_string();
+            assert!(label.starts_with("redis /") && label.ends_with("/redis.sock"), "{label}");
+            assert!(connection.into_inner().is_some());
+        });
+    }
+}
+
+/// The one that connects again.
+mod managed {
+    use super::*;
+
+    struct Managed;
+
+    impl Case for Managed {
+        type Adopted = RedisConnection<ConnectionManager>;
+        type Witness = Witness;
+
+        fn make() -> (RedisConnection<ConnectionManager>, Witness) {
+            let witness = Witness::new();
+            let connection = witness.runtime.block_on(async {
+                let config = ConnectionManagerConfig::new();
+                let manager = ConnectionManager::new_with_config(client(), config).await.unwrap();
+                let connection = RedisConnection::new("redis", manager);
+                let mut naming = connection.clone();
+                cmd("CLIENT").arg("SETNAME").arg(&witness.name).exec_async(&mut naming).await.unwrap();
+                connection
+            });
+            (connection, witness)
+        }
+
+        fn is_over(witness: &Witness) -> bool {
+            connections(&witness.name) == 0
+        }
+
+        fn end_first(_: &mut RedisConnection<ConnectionManager>, witness: &Witness) {
+            end_connections(&witness.name);
+        }
+    }
+
+    contract!(Managed, never hangs, in served);
+}
