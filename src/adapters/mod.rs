@@ -37,6 +37,7 @@ pub use database::SqliteConnection;
 pub use database::{AdvisoryLock, SchemaInUse, TempDatabase, TempSchema};
 #[cfg(feature = "sqlx")]
 pub use database::{CommitError, OpenTransaction, Session, SessionState};
+pub use database::{ConnectionPool, StillLent};
 pub use event::{Emitter, Handler, Listener};
 #[cfg(feature = "tokio")]
 pub use event::{Received, Source, Streamed, Subscribed, TokioListener};

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "sqlx-postgres")]
 mod advisory_lock;
+mod connection_pool;
 #[cfg(feature = "sqlx")]
 mod pool;
 #[cfg(feature = "redis")]
@@ -19,6 +20,7 @@ mod transaction;
 
 #[cfg(feature = "sqlx-postgres")]
 pub use advisory_lock::AdvisoryLock;
+pub use connection_pool::{ConnectionPool, StillLent};
 #[cfg(feature = "redis")]
 pub use redis_connection::RedisConnection;
 #[cfg(feature = "sqlx-postgres")]

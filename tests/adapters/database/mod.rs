@@ -1,6 +1,7 @@
 //! SQLite always; PostgreSQL and Redis where Debian's packages are installed, and with CASTOFF_REQUIRE_SERVICES=1 in any
 //! case.
 
+mod connection_pool;
 #[cfg(feature = "sqlx-postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
