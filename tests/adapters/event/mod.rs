@@ -2,4 +2,6 @@
 
 mod emitter;
 #[cfg(feature = "tokio")]
+mod hanging;
+#[cfg(feature = "tokio")]
 mod subscription;

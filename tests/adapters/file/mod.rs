@@ -1,6 +1,8 @@
 //! Files and what is made of them, on the real file system.
 
 #[cfg(target_os = "linux")]
+mod hanging;
+#[cfg(target_os = "linux")]
 mod lock;
 #[cfg(all(unix, feature = "memmap2"))]
 mod map;

@@ -1,6 +1,7 @@
 //! Sockets, servers, WebSockets.
 #![cfg(unix)]
 
+mod hanging;
 #[cfg(feature = "hyper")]
 mod http;
 mod sockets;

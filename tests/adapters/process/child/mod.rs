@@ -105,7 +105,24 @@ mod started_elsewhere {
         }
     }
 
-    contract!(Sleeper, never hangs);
+    impl Hangs for Sleeper {
+        /// Stopped by SIGSTOP, and deaf to what it gets when it goes on.
+        fn make_hanging() -> (ChildProcess, u32) {
+            let mut command = Command::new("sh");
+            command.args(["-c", "trap '' TERM; echo; exec sleep 600"]).stdout(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+            let number = child.id();
+            rustix::process::kill_process(pid(number), Signal::STOP).unwrap();
+            (child.into(), number)
+        }
+
+        fn after(number: u32) {
+            assert!(!is_alive(number), "the last resort has killed it");
+        }
+    }
+
+    contract!(Sleeper);
 }
 
 #[test]

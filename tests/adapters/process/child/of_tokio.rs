@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::{is_alive, terminate};
 use crate::alone::alone;
-use crate::contract::{Case, manager};
+use crate::contract::{Case, Hangs, manager};
 
 struct Sleeper;
 
@@ -40,7 +40,30 @@ impl Case for Sleeper {
     }
 }
 
-contract!(Sleeper, never hangs);
+impl Hangs for Sleeper {
+    fn make_hanging() -> (ChildProcess, (u32, Runtime)) {
+        let runtime = runtime();
+        let child = runtime.block_on(async {
+            let mut command = tokio::process::Command::new("sh");
+            // What is ignored stays ignored in what it becomes.
+            command.args(["-c", "trap '' TERM; echo; exec sleep 600"]).stdout(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            tokio::io::BufReader::new(child.stdout.take().unwrap())
+                .read_line(&mut String::new())
+                .await
+                .unwrap();
+            child
+        });
+        let number = child.id().unwrap();
+        (child.try_into().unwrap(), (number, runtime))
+    }
+
+    fn after((number, _runtime): (u32, Runtime)) {
+        assert!(!is_alive(number), "the last resort has killed it");
+    }
+}
+
+contract!(Sleeper);
 
 #[test]
 fn a_group_can_be_had_from_a_command_of_tokios_and_its_pipes_be_awaited() {
