@@ -13,6 +13,7 @@ mod custom;
 mod database;
 mod event;
 mod file;
+mod had_back;
 mod network;
 mod process;
 mod timer;

@@ -95,6 +95,11 @@ impl<P: Deref<Target: Place>> Restore<P> {
         let old = Held::new(place.exchange(value));
         Restore { label: label.into(), place, old }
     }
+
+    /// The old value, which is put back no more. `None` after its cleanup.
+    pub fn into_inner(self) -> Option<<P::Target as Place>::Value> {
+        self.old.take()
+    }
 }
 
 impl<P> Resource for Restore<P>

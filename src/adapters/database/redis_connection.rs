@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 ///
 /// redis has no way to close a connection that others hold, too: it lives as long as any clone of what was handed over.
 /// [`connect`](RedisConnection::connect) leaves no other. A `ConnectionManager` that connects again at that moment first
-/// comes to the end of its attempts. The task ends on the runtime that made it, which must not be blocked for the socket
+/// comes to the end of its attempts; if its runtime ends before, redis never frees it. The task ends on the runtime that made it, which must not be blocked for the socket
 /// to close; if it has ended the socket is closed already.
 ///
 /// # Examples

@@ -231,6 +231,11 @@ impl<S: Stream> Subscribed<S> {
     pub fn new(label: impl Into<Label>, stream: S) -> Subscribed<S> {
         Subscribed { label: label.into(), slot: Arc::new(Slot::new(Box::pin(stream))) }
     }
+
+    /// The stream itself. `None` after its cleanup.
+    pub fn into_inner(self) -> Option<Pin<Box<S>>> {
+        self.slot.close()
+    }
 }
 
 impl<S: Stream> Stream for Subscribed<S> {

@@ -86,6 +86,11 @@ impl<W: Watcher + Send + 'static> FileWatcher<W> {
         self.with(|watcher| watcher.unwatch(path))
     }
 
+    /// The watcher itself, which goes on calling its handler. `None` after its cleanup.
+    pub fn into_inner(self) -> Option<W> {
+        self.watcher.take()
+    }
+
     fn with(&self, f: impl FnOnce(&mut W) -> notify::Result<()>) -> notify::Result<()> {
         let stopped = || format!("`{}` was stopped by its cleanup", self.label);
         self.watcher.with(f).unwrap_or_else(|| Err(notify::Error::generic(&stopped())))

@@ -52,6 +52,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         WebSocket { label: label.into(), slot: Arc::new(Slot::new(socket)) }
     }
 
+    /// The socket itself, with no goodbye said. `None` after its cleanup.
+    pub fn into_inner(self) -> Option<WebSocketStream<S>> {
+        self.slot.close()
+    }
+
     /// Has a poll done on the socket inside; woken also when that ends.
     fn poll_inside<R>(
         &self,

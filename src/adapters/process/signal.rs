@@ -9,7 +9,8 @@ use crate::resource::{Category, Resource};
 /// An action that signal-hook runs at a signal: the cleanup unregisters it.
 ///
 /// The id is signal-hook's own and is never used again. What the signal did before signal-hook took it over is not put
-/// back: with no action left it does nothing. For Ctrl-C and SIGTERM there is
+/// back: with no action left it does nothing. Unregistering waits for actions under way, of any signal; there is no last
+/// resort for one that does not end, and an action must not unregister itself: it would wait for itself. For Ctrl-C and SIGTERM there is
 /// [`install_exit_hooks`](crate::ResourceManager::install_exit_hooks), which does put it back.
 ///
 /// # Examples

@@ -6,11 +6,11 @@ use std::time::Duration;
 use castoff::ResourceGuard;
 use castoff::adapters::RedisConnection;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, ErrorKind, RedisResult, cmd};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisResult, cmd};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::redis_server::{client, connections, end_connections, served};
+use super::redis_server::{Way, client, connections, end_connections, served};
 use crate::alone::until;
 use crate::contract::{Case, Hangs, manager};
 use crate::support::runtime;
@@ -179,16 +179,7 @@ mod managed {
         type Witness = Witness;
 
         fn make() -> (RedisConnection<ConnectionManager>, Witness) {
-            let witness = Witness::new();
-            let connection = witness.runtime.block_on(async {
-                let config = ConnectionManagerConfig::new();
-                let manager = ConnectionManager::new_with_config(client(), config).await.unwrap();
-                let connection = RedisConnection::new("redis", manager);
-                let mut naming = connection.clone();
-                cmd("CLIENT").arg("SETNAME").arg(&witness.name).exec_async(&mut naming).await.unwrap();
-                connection
-            });
-            (connection, witness)
+            managed(client())
         }
 
         fn is_over(witness: &Witness) -> bool {
@@ -200,5 +191,47 @@ mod managed {
         }
     }
 
-    contract!(Managed, never hangs, in served);
+    fn managed(client: Client) -> (RedisConnection<ConnectionManager>, Witness) {
+        let witness = Witness::new();
+        let connection = witness.runtime.block_on(async {
+            // It tries to connect again for longer than a cleanup that hangs may take, and not for much longer.
+            let config = ConnectionManagerConfig::new();
+            let config = config.set_min_delay(Duration::from_millis(500)).set_number_of_retries(2);
+            let manager = ConnectionManager::new_with_config(client, config).await.unwrap();
+            let connection = RedisConnection::new("redis", manager);
+            let mut naming = connection.clone();
+            cmd("CLIENT").arg("SETNAME").arg(&witness.name).exec_async(&mut naming).await.unwrap();
+            connection
+        });
+        (connection, witness)
+    }
+
+    impl Hangs for Managed {
+        /// The server has gone, and somebody waits for the connection to be there again.
+        fn make_hanging() -> (RedisConnection<ConnectionManager>, Witness) {
+            let way = Way::new();
+            let (mut connection, mut witness) = managed(way.client());
+            drop(way);
+            end_connections(&witness.name);
+            let mut asking = connection.clone();
+            witness.runtime.block_on(cmd("PING").exec_async(&mut connection)).expect_err("it has ended");
+            let (begin, begun) = mpsc::channel();
+            witness.asking = Some(witness.runtime.spawn(async move {
+                begin.send(()).unwrap();
+                cmd("PING").exec_async(&mut asking).await
+            }));
+            begun.recv().unwrap();
+            (connection, witness)
+        }
+
+        fn after(mut witness: Witness) {
+            let asked = witness.runtime.block_on(witness.asking.take().unwrap()).unwrap();
+            let cut = asked.expect_err("there is no server");
+            assert!(cut.to_string().contains("was closed by its cleanup"), "{cut}");
+            // One whose runtime ends before its attempts do is never freed.
+            until("its attempts to end", || witness.runtime.metrics().num_alive_tasks() == 0);
+        }
+    }
+
+    contract!(Managed, in served);
 }

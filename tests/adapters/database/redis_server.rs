@@ -3,13 +3,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::parent_id;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use castoff::{Category, Cleanup, ResourceGuard, ResourceManager};
+use tempfile::TempDir;
 
 use crate::alone::{alone, is_alone, until};
 
@@ -22,7 +24,7 @@ pub(super) fn served(body: impl FnOnce()) {
 
 /// How to connect to the server, from a process that runs one test.
 pub(super) fn client() -> redis::Client {
-    opened(parent_id())
+    at(&socket(parent_id()))
 }
 
 /// How many connections of this name the server has.
@@ -42,9 +44,28 @@ pub(super) fn end_connections(name: &str) {
     }
 }
 
-fn opened(process: u32) -> redis::Client {
-    let socket = directory(process).join("redis.sock");
+/// A way to the server that nobody finds any more when this is dropped.
+pub(super) struct Way(TempDir);
+
+impl Way {
+    pub(super) fn new() -> Way {
+        let way = tempfile::tempdir().expect("a directory");
+        symlink(socket(parent_id()), way.path().join("redis.sock"))
+            .expect("a link in a directory of our own");
+        Way(way)
+    }
+
+    pub(super) fn client(&self) -> redis::Client {
+        at(&self.0.path().join("redis.sock"))
+    }
+}
+
+fn at(socket: &Path) -> redis::Client {
     redis::Client::open(format!("redis+unix://{}", socket.display())).expect("a path of our own")
+}
+
+fn socket(process: u32) -> PathBuf {
+    directory(process).join("redis.sock")
 }
 
 /// By the process that runs the tests: those that run one know it as their parent.
@@ -95,6 +116,6 @@ fn start() {
         .with_cleanup(ending);
     ResourceGuard::leak(guard.expect("nothing is wrong with it"));
 
-    let client = opened(std::process::id());
+    let client = at(&socket(std::process::id()));
     until("Redis to be ready", || client.get_connection().is_ok());
 }
