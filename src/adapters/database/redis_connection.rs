@@ -141,7 +141,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Resource for RedisConnec
         let answered = Cleanup::future(move || async move {
             let Some(connection) = connection.take() else { return Ok(()) };
             answered(&connection, grace).await.map_err(|left| {
-                format!("`{label}` had {left} commands without an answer {grace:.1?} after it was closed")
+                format!("`{label}` was closed {grace:.1?} ago, and {left} of its commands had no answer yet")
             })
         });
         answered.last_resort(move || {

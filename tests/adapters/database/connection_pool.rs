@@ -102,7 +102,12 @@ mod unknown {
             let said = still_lent(guard);
             assert_eq!((said.lent, said.handles), (2, 1));
             let text = said.to_string();
-            assert!(text.starts_with("`desks` had 2 connections and 1 handles out 20.0ms after"), "{text}");
+            assert!(
+                text.contains(
+                    "`desks` was closed 20.0ms ago, and still out are 2 of its connections and 1 of its"
+                ),
+                "{text}"
+            );
             drop(kept);
             assert!(Office::is_over(&seen));
         });

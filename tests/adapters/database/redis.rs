@@ -140,7 +140,10 @@ mod multiplexed {
             witness.asking = Some(ask_in_vain(&witness, connection.clone()));
             let guard = manager.adopt(connection.grace(Duration::from_millis(50)));
             let error = ResourceGuard::close(guard).unwrap_err().to_string();
-            assert!(error.contains("`redis` had 1 commands without an answer"), "{error}");
+            assert!(
+                error.contains("`redis` was closed 50.0ms ago, and 1 of its commands had no answer yet"),
+                "{error}"
+            );
             Multiplexed::after(witness);
         });
     }

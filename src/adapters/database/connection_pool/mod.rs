@@ -13,10 +13,11 @@ mod known;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{Ordering, fence};
+use std::time::Duration;
 
 use crate::adapters::held::{Held, closed};
-use crate::adapters::pause::{Pause, before_it_is_given_up, ends_within};
+use crate::adapters::pause::{before_it_is_given_up, ends_within};
 use crate::cleanup::Cleanup;
 use crate::id::Label;
 use crate::resource::{Category, Resource};
@@ -71,6 +72,7 @@ pub struct ConnectionPool<P> {
     pool: Held<Arc<P>>,
     ways: Ways<P>,
     grace: Duration,
+    #[cfg(feature = "tokio")]
     awaits: bool,
 }
 
@@ -89,7 +91,14 @@ impl<P: Send + Sync + 'static> ConnectionPool<P> {
     ) -> ConnectionPool<P> {
         let (pool, close) = (Held::new(Arc::new(pool)), Arc::new(|_: &P| ()));
         let ways = Ways { lent: Arc::new(lent), close };
-        ConnectionPool { label: label.into(), pool, ways, grace: GRACE, awaits: false }
+        ConnectionPool {
+            label: label.into(),
+            pool,
+            ways,
+            grace: GRACE,
+            #[cfg(feature = "tokio")]
+            awaits: false,
+        }
     }
 
     /// Takes a pool of tasks that await: the cleanup must block none of them.
@@ -179,8 +188,9 @@ impl<P> Ending<P> {
 
     /// How many connections are out, and how many handles besides this.
     fn out(&self) -> (usize, usize) {
-        // The handles first: who has one may be about to borrow.
+        // The handles first: who had one has borrowed before it was dropped, and that must be seen, too.
         let handles = Arc::strong_count(&self.pool) - 1;
+        fence(Ordering::Acquire);
         ((self.ways.lent)(&self.pool), handles)
     }
 
@@ -192,7 +202,7 @@ impl<P> Ending<P> {
 
     #[cfg(feature = "tokio")]
     async fn awaited(self) -> Result<(), StillLent> {
-        let (start, mut pause) = (Instant::now(), Pause::default());
+        let (start, mut pause) = (tokio::time::Instant::now(), crate::adapters::pause::Pause::default());
         while self.out() != (0, 0) {
             let left = self.grace.saturating_sub(start.elapsed());
             if left.is_zero() {
@@ -224,8 +234,8 @@ impl<P> Ending<P> {
 /// ```
 #[derive(thiserror::Error, Clone, Debug)]
 #[error(
-    "`{label}` had {lent} connections and {handles} handles out {grace:.1?} after it was closed; they are closed when they \
-     come back: let who uses the pool depend on it, or give it a longer `grace`"
+    "`{label}` was closed {grace:.1?} ago, and still out are {lent} of its connections and {handles} of its handles; they are \
+     closed when they come back: let who uses the pool depend on it, or give it a longer `grace`"
 )]
 #[non_exhaustive]
 pub struct StillLent {
