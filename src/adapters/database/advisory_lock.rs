@@ -27,7 +27,7 @@ use crate::resource::{Category, Resource};
 /// use castoff::adapters::AdvisoryLock;
 ///
 /// let migrating = ResourceManager::current().adopt(AdvisoryLock::acquire(&pool, 20_261_123).await?);
-/// // Nobody else migrates now.
+/// // Nobody else migrates now. (Not run: it needs a server.)
 /// drop(migrating);
 /// # Ok(())
 /// # }

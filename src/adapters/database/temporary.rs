@@ -25,7 +25,7 @@ use crate::resource::{Category, Resource};
 /// use castoff::adapters::TempDatabase;
 ///
 /// let manager = ResourceManager::current();
-/// let server = "postgres://tester@localhost/postgres".parse()?;
+/// let server = "postgres://tester@localhost/postgres".parse()?; // not run: it needs a server
 /// let database = manager.adopt(TempDatabase::create(server, "orders").await?);
 /// let pool = sqlx::PgPool::connect_with(database.options()).await?;
 /// let pool = manager.resource("pool").depends_on(&database).adopt(pool)?;

@@ -356,6 +356,17 @@ mod awaiting {
         contract!(Pooling, in served);
 
         #[test]
+        fn its_runtime_may_be_gone() {
+            served(|| {
+                let (pool, Witness { runtime, .. }) = Pooling::make();
+                let guard = manager().adopt(pool);
+                drop(runtime);
+                ResourceGuard::close(guard).unwrap();
+                crate::alone::until("the server to see it", are_closed);
+            });
+        }
+
+        #[test]
         fn who_awaits_on_its_own_thread_gives_back_what_the_cleanup_waits_for() {
             served(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

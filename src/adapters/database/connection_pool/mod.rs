@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// | r2d2 | `From`, with the feature `r2d2` | there is none: it ends when its last handle is dropped; its threads at their next round, up to 30 s later, or at once with neither `max_lifetime` nor `idle_timeout` |
 /// | bb8 | `From`, with the feature `bb8` | there is none: it ends when its last handle is dropped; the task of its reaper at its next round |
 /// | deadpool | `From`, with the feature `deadpool` | `close`: also who kept a handle, and who waits, is refused |
-/// | another | [`blocking`](ConnectionPool::blocking), `awaiting` | what [`closed_by`](ConnectionPool::closed_by) says |
+/// | another, or another release of these | [`blocking`](ConnectionPool::blocking), `awaiting` | what [`closed_by`](ConnectionPool::closed_by) says |
 ///
 /// So keep no handle of a pool that can't be closed but this: whoever has one can borrow from it ever after, and keeps its
 /// connections open. What is borrowed through such a handle is waited for, as the pool counts it.
