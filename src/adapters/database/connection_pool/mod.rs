@@ -10,6 +10,7 @@
 #[cfg(any(feature = "r2d2", feature = "bb8", feature = "deadpool"))]
 mod known;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct ConnectionPool<P> {
     label: Label,
     pool: Held<Arc<P>>,
-    ways: Ways<P>,
+    ways: Held<Ways<P>>,
     grace: Duration,
     #[cfg(feature = "tokio")]
     awaits: bool,
@@ -78,8 +79,8 @@ pub struct ConnectionPool<P> {
 
 /// What differs from pool to pool.
 struct Ways<P> {
-    lent: Arc<dyn Fn(&P) -> usize + Send + Sync>,
-    close: Arc<dyn Fn(&P) + Send + Sync>,
+    lent: Box<dyn Fn(&P) -> usize + Send>,
+    close: Box<dyn FnOnce(&P) + Send>,
 }
 
 impl<P: Send + Sync + 'static> ConnectionPool<P> {
@@ -87,14 +88,13 @@ impl<P: Send + Sync + 'static> ConnectionPool<P> {
     pub fn blocking(
         label: impl Into<Label>,
         pool: P,
-        lent: impl Fn(&P) -> usize + Send + Sync + 'static,
+        lent: impl Fn(&P) -> usize + Send + 'static,
     ) -> ConnectionPool<P> {
-        let (pool, close) = (Held::new(Arc::new(pool)), Arc::new(|_: &P| ()));
-        let ways = Ways { lent: Arc::new(lent), close };
+        let ways = Ways { lent: Box::new(lent), close: Box::new(|_| ()) };
         ConnectionPool {
             label: label.into(),
-            pool,
-            ways,
+            pool: Held::new(Arc::new(pool)),
+            ways: Held::new(ways),
             grace: GRACE,
             #[cfg(feature = "tokio")]
             awaits: false,
@@ -106,14 +106,15 @@ impl<P: Send + Sync + 'static> ConnectionPool<P> {
     pub fn awaiting(
         label: impl Into<Label>,
         pool: P,
-        lent: impl Fn(&P) -> usize + Send + Sync + 'static,
+        lent: impl Fn(&P) -> usize + Send + 'static,
     ) -> ConnectionPool<P> {
         ConnectionPool { awaits: true, ..ConnectionPool::blocking(label, pool, lent) }
     }
 
     /// How the pool is closed, where it can be: it lends no more, and drops what nobody has. It must not wait.
-    pub fn closed_by(mut self, close: impl Fn(&P) + Send + Sync + 'static) -> ConnectionPool<P> {
-        self.ways.close = Arc::new(close);
+    pub fn closed_by(self, close: impl FnOnce(&P) + Send + 'static) -> ConnectionPool<P> {
+        let before = self.ways.with(|ways| std::mem::replace(&mut ways.close, Box::new(close)));
+        drop(before); // somebody else's, and so with no lock held
         self
     }
 
@@ -156,18 +157,18 @@ impl<P: Send + Sync + 'static> Resource for ConnectionPool<P> {
         #[cfg(feature = "tokio")]
         if self.awaits {
             return Cleanup::future(move || async move {
-                match pool.take() {
-                    Some(pool) => Ending::begin(label, pool, ways, grace).awaited().await,
-                    None => Ok(()),
+                match (pool.take(), ways.take()) {
+                    (Some(pool), Some(ways)) => Ending::begin(label, pool, ways, grace).awaited().await,
+                    _ => Ok(()),
                 }
             });
         }
-        Cleanup::with_context(move |cx| match pool.take() {
-            Some(pool) => {
+        Cleanup::with_context(move |cx| match (pool.take(), ways.take()) {
+            (Some(pool), Some(ways)) => {
                 let grace = before_it_is_given_up(grace, cx.deadline());
                 Ending::begin(label, pool, ways, grace).waited_for()
             }
-            None => Ok(()),
+            _ => Ok(()),
         })
     }
 }
@@ -176,46 +177,43 @@ impl<P: Send + Sync + 'static> Resource for ConnectionPool<P> {
 struct Ending<P> {
     label: Label,
     pool: Arc<P>,
-    ways: Ways<P>,
+    lent: Box<dyn Fn(&P) -> usize + Send>,
     grace: Duration,
 }
 
 impl<P> Ending<P> {
     fn begin(label: Label, pool: Arc<P>, ways: Ways<P>, grace: Duration) -> Ending<P> {
         (ways.close)(&pool);
-        Ending { label, pool, ways, grace }
+        Ending { label, pool, lent: ways.lent, grace }
     }
 
-    /// How many connections are out, and how many handles besides this.
-    fn out(&self) -> (usize, usize) {
+    /// Whether all is back.
+    fn all_is_back(&self) -> Result<(), StillLent> {
         // The handles first: who had one has borrowed before it was dropped, and that must be seen, too.
         let handles = Arc::strong_count(&self.pool) - 1;
         fence(Ordering::Acquire);
-        ((self.ways.lent)(&self.pool), handles)
+        match ((self.lent)(&self.pool), handles) {
+            (0, 0) => Ok(()),
+            (lent, handles) => Err(StillLent { label: self.label.clone(), lent, handles, grace: self.grace }),
+        }
     }
 
     fn waited_for(self) -> Result<(), StillLent> {
-        // A count can't fail.
-        let all_back = ends_within(self.grace, || Ok::<_, StillLent>(self.out() == (0, 0)))?;
-        if all_back { Ok(()) } else { Err(self.given_up()) }
+        let Ok(_) = ends_within(self.grace, || Ok::<_, Infallible>(self.all_is_back().is_ok()));
+        self.all_is_back()
     }
 
     #[cfg(feature = "tokio")]
     async fn awaited(self) -> Result<(), StillLent> {
         let (start, mut pause) = (tokio::time::Instant::now(), crate::adapters::pause::Pause::default());
-        while self.out() != (0, 0) {
+        loop {
             let left = self.grace.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return Err(self.given_up());
+            let back = self.all_is_back();
+            if back.is_ok() || left.is_zero() {
+                return back;
             }
             tokio::time::sleep(pause.next().min(left)).await;
         }
-        Ok(())
-    }
-
-    fn given_up(&self) -> StillLent {
-        let (lent, handles) = self.out();
-        StillLent { label: self.label.clone(), lent, handles, grace: self.grace }
     }
 }
 
@@ -247,12 +245,6 @@ pub struct StillLent {
     pub handles: usize,
     /// How long they had.
     pub grace: Duration,
-}
-
-impl<P> Clone for Ways<P> {
-    fn clone(&self) -> Ways<P> {
-        Ways { lent: Arc::clone(&self.lent), close: Arc::clone(&self.close) }
-    }
 }
 
 impl<P> fmt::Debug for ConnectionPool<P> {
