@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Database, Error, Executor, Pool};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::pool::{address, is_gone};
 use crate::adapters::slot::{Borrowed, Gone, Slot};
@@ -157,7 +158,18 @@ impl<DB: Database> DerefMut for Session<DB> {
 
 impl<DB: Database> Drop for Session<DB> {
     fn drop(&mut self) {
-        drop(self.0.take().map(PoolConnection::detach));
+        let Some(connection) = self.0.take() else { return };
+        // A pool that keeps a minimum spawns a task now to fill it up again, and panics where there is no runtime: it gets
+        // one that never runs it. The pool looks after its minimum again when the next connection comes back.
+        let aside = Handle::try_current().is_err().then(|| Builder::new_current_thread().build());
+        match aside.transpose() {
+            Ok(aside) => {
+                let _entered = aside.as_ref().map(Runtime::enter);
+                drop(connection.detach());
+            }
+            // Without descriptors there is no runtime. The server keeps the session until the process ends.
+            Err(_) => std::mem::forget(connection),
+        }
     }
 }
 

@@ -199,7 +199,7 @@ mod managed {
         let connection = witness.runtime.block_on(async {
             // It tries to connect again for longer than a cleanup that hangs may take, and not for much longer.
             let config = ConnectionManagerConfig::new();
-            let config = config.set_min_delay(Duration::from_millis(500)).set_number_of_retries(2);
+            let config = config.set_min_delay(Duration::from_secs(1)).set_number_of_retries(2);
             let manager = ConnectionManager::new_with_config(client, config).await.unwrap();
             let connection = RedisConnection::new("redis", manager);
             let mut naming = connection.clone();

@@ -100,6 +100,26 @@ fn a_session_that_the_server_has_ended_has_nothing_to_undo() {
 }
 
 #[test]
+fn dropped_outside_of_a_runtime_without_a_cleanup_it_is_closed_whatever_its_pool_keeps() {
+    served(|| {
+        let runtime = runtime();
+        let name = format!("castoff-{}", std::process::id());
+        let pool = PgPoolOptions::new().max_connections(2).min_connections(1);
+        let pool = runtime.block_on(pool.connect_with(options().application_name(&name))).unwrap();
+        let state = SessionState::set(&pool, "setting", "SET work_mem = '1MB'", "RESET work_mem");
+        let state = runtime.block_on(state).unwrap();
+        let number: i32 = runtime.block_on(async {
+            let mut session = state.get().await.unwrap();
+            sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut **session).await.unwrap()
+        });
+        drop(state);
+        let alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1::text::int";
+        until("the session to end", || ask(alive, &number.to_string()) == 0);
+        runtime.block_on(pool.close());
+    });
+}
+
+#[test]
 fn what_can_not_be_set_leaves_nothing_in_the_pool() {
     served(|| {
         let runtime = runtime();
