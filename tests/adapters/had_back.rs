@@ -19,10 +19,12 @@ fn had_back<R: Resource, I>(make: impl Fn() -> R, into_inner: impl Fn(R) -> Opti
 
 #[test]
 fn an_old_value() {
-    let level = Arc::new(Mutex::new("warn"));
-    let replace = || Restore::replace("level", Arc::clone(&level), "debug");
-    assert_eq!(had_back(replace, Restore::into_inner), "warn");
-    assert_eq!(*level.lock().unwrap(), "debug", "it is put back no more");
+    alone(|| {
+        let level = Arc::new(Mutex::new("warn"));
+        let replace = || Restore::replace("level", Arc::clone(&level), "debug");
+        assert_eq!(had_back(replace, Restore::into_inner), "warn");
+        assert_eq!(*level.lock().unwrap(), "debug", "it is put back no more");
+    });
 }
 
 #[cfg(feature = "notify")]
