@@ -13,6 +13,7 @@ use crate::registry::entry::{Draft, Newcomer, Phase, Plain};
 use crate::registry::locker::Beside;
 use crate::registry::shard::{NO_LINK, Shard};
 use crate::registry::tree::Node;
+use crate::registry::turns::Turn;
 use crate::registry::{INDEX_BITS, LANE, Lane, Registry, TURNS, id_of};
 
 impl Registry {
@@ -23,8 +24,8 @@ impl Registry {
     #[inline(never)]
     pub(crate) fn insert(&self, node: &Arc<Node>, draft: Draft, phase: Phase, linked: bool) -> ResourceId {
         let Lane { locker, shard, thread } = Lane::current();
-        let new = newcomer(shard, phase, linked);
         let (mut data, member) = self.joined(node, shard, locker.lock_beside());
+        let new = newcomer(&mut data.turn, shard, phase, linked);
         let Some((key, entry)) = data.admit(member, thread) else {
             drop(data);
             return self.insert_elsewhere(shard, node, draft, new);
@@ -57,7 +58,7 @@ impl Registry {
             Ok(id) => return id,
             Err(work) => work,
         };
-        let new = newcomer(shard, Phase::Live, false);
+        let new = newcomer(&mut data.turn, shard, Phase::Live, false);
         let Some((key, entry)) = data.admit(member, thread) else {
             drop(data);
             return self.insert_elsewhere(shard, node, plain.with(work), new);
@@ -136,7 +137,7 @@ impl Free {
 }
 
 #[inline]
-fn newcomer(shard: u32, phase: Phase, linked: bool) -> Newcomer {
+fn newcomer(turn: &mut Turn, shard: u32, phase: Phase, linked: bool) -> Newcomer {
     let created = Coarse::now();
-    Newcomer { created, turn: TURNS.take(shard + 1, created), era: fork::era(), phase, linked }
+    Newcomer { created, turn: TURNS.take(shard + 1, created, turn), era: fork::era(), phase, linked }
 }

@@ -221,11 +221,10 @@ impl Registry {
     /// Makes a manager, and lists it with its parent.
     pub(crate) fn new_node(&self, seed: Seed) -> Arc<Node> {
         let Lane { shard, .. } = Lane::current();
-        let turn = TURNS.take(shard + 1, Coarse::now());
-        let number = {
-            let mut data = self.shards[shard as usize].lock();
+        let (turn, number) = {
+            let mut data = self.shards[shard as usize].lock_beside();
             data.number += 1;
-            data.number
+            (TURNS.take(shard + 1, Coarse::now(), &mut data.turn), data.number)
         };
         let id = ManagerId(self.managers.fetch_add(1, Relaxed));
         let node = Node::new(seed, id, Stamp { turn, shard, number }, self.shards.len());

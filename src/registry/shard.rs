@@ -18,6 +18,7 @@ use crate::registry::entry::{Entry, Phase};
 use crate::registry::slab::{Key, Slab};
 use crate::registry::spot::Spot;
 use crate::registry::tree::{Node, Totals};
+use crate::registry::turns::Turn;
 
 pub(crate) const NO_LINK: u32 = u32::MAX;
 
@@ -42,6 +43,7 @@ pub(crate) struct Shard {
     pub(crate) members: Stall<Member>,
     pub(crate) threads: Stall<Thread>,
     pub(crate) number: u64,
+    pub(super) turn: Turn,
     pub(super) spot: Spot,
 }
 
@@ -52,6 +54,7 @@ impl Shard {
             members: Stall::new(),
             threads: Stall::new(),
             number: 0,
+            turn: Turn::default(),
             spot: Spot::new(),
         }
     }
