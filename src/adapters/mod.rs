@@ -17,6 +17,7 @@ mod database;
 mod event;
 mod file;
 mod held;
+mod joined;
 mod network;
 #[allow(dead_code)] // each feature uses a part of it
 mod pause;

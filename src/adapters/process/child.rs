@@ -14,7 +14,7 @@ use rustix::process::Pid;
 
 use super::end::{ChildError, end, kill};
 use super::leader::{Leader, Owned, Seen};
-use super::pause::{Pause, before_it_is_given_up};
+use crate::adapters::pause::{Pause, before_it_is_given_up};
 use crate::cleanup::Cleanup;
 use crate::id::Label;
 use crate::resource::{Category, Resource};

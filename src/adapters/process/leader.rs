@@ -19,7 +19,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
-use super::pause::ends_within;
+use crate::adapters::pause::ends_within;
 
 /// Who can reap it.
 #[derive(Debug)]

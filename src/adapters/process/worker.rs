@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
-use super::pause::{before_it_is_given_up, ends_within};
 use crate::adapters::held::Held;
+use crate::adapters::pause::{before_it_is_given_up, ends_within};
 use crate::cleanup::Cleanup;
 use crate::id::Label;
 use crate::resource::{Category, Resource};

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::adapters::held::Held;
+use crate::adapters::joined::join;
 use crate::cleanup::Cleanup;
 use crate::id::Label;
 use crate::resource::{Category, Resource};
@@ -151,20 +152,9 @@ impl Resource for Timer {
         let (clock, thread) = (Arc::clone(&self.clock), self.thread.clone());
         Cleanup::sync(move || {
             clock.stop();
-            thread.take().map_or(Ok(()), join)
+            thread.take().map_or(Ok(()), |thread| join("timer", thread))
         })
     }
-}
-
-fn join(thread: JoinHandle<()>) -> Result<(), String> {
-    if thread.thread().id() == thread::current().id() {
-        return Ok(());
-    }
-    thread.join().map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        format!("the timer's closure panicked: {}", text.as_deref().unwrap_or("no text"))
-    })
 }
 
 impl Clock {
