@@ -56,7 +56,7 @@ pub use network::WebSocket;
 #[cfg(feature = "signal-hook")]
 pub use process::SignalHandler;
 #[cfg(all(unix, feature = "process"))]
-pub use process::{ChildError, ChildProcess};
+pub use process::{ChildError, ChildProcess, ProcessMonitor};
 pub use process::{StopSignal, Worker, WorkerError};
 #[cfg(feature = "tokio")]
 pub use process::{Task, TaskError, Tasks};

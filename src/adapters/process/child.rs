@@ -178,6 +178,11 @@ impl ChildProcess {
         }
     }
 
+    /// Who looks at it, and reaps it.
+    pub(super) fn leader(&self) -> &Arc<Leader> {
+        &self.leader
+    }
+
     /// The child itself, with the pipes that were not taken. `None` if its cleanup has reaped it, or may yet; and for
     /// one of tokio's.
     pub fn into_inner(self) -> Option<Child> {

@@ -10,7 +10,8 @@
 
 use std::io;
 #[cfg(target_os = "linux")]
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -103,6 +104,10 @@ impl Handle {
     fn close(&mut self) {
         self.fd = None;
     }
+
+    fn duplicate(&self) -> io::Result<Option<OwnedFd>> {
+        self.fd.as_ref().map(OwnedFd::try_clone).transpose()
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -124,6 +129,16 @@ impl Handle {
     }
 
     fn close(&mut self) {}
+
+    fn duplicate(&self) -> io::Result<Option<OwnedFd>> {
+        Ok(None)
+    }
+}
+
+/// How the child ended that this descriptor stands for. `None` while it runs, once it is reaped, and of what is no child.
+#[cfg(target_os = "linux")]
+pub(super) fn status_by(pidfd: &OwnedFd) -> Option<ExitStatus> {
+    look_by(WaitId::PidFd(pidfd.as_fd())).ok().flatten().as_ref().map(status_of)
 }
 
 fn look_by(id: WaitId<'_>) -> rustix::io::Result<Option<WaitIdStatus>> {
@@ -155,6 +170,11 @@ impl Leader {
             Err(Errno::CHILD) => Ok(Seen::Lost),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A descriptor of its own for the child, where the system has them and it has not been reaped.
+    pub(super) fn handle(&self) -> io::Result<Option<OwnedFd>> {
+        self.state().handle.duplicate()
     }
 
     /// Sends a signal to it, and to its group if it leads one. Nothing if it is not ours any more.

@@ -1,4 +1,4 @@
-//! Children, threads, tasks and signal handlers: what runs beside the program, and is told to stop.
+//! Children and who watches them, threads, tasks and signal handlers: what runs beside the program, and is told to stop.
 
 #[cfg(all(unix, feature = "process"))]
 mod child;
@@ -6,6 +6,8 @@ mod child;
 mod end;
 #[cfg(all(unix, feature = "process"))]
 mod leader;
+#[cfg(all(unix, feature = "process"))]
+mod monitor;
 #[cfg(feature = "signal-hook")]
 mod signal;
 #[cfg(feature = "tokio")]
@@ -19,6 +21,8 @@ use super::pause;
 pub use child::ChildProcess;
 #[cfg(all(unix, feature = "process"))]
 pub use end::ChildError;
+#[cfg(all(unix, feature = "process"))]
+pub use monitor::ProcessMonitor;
 #[cfg(feature = "signal-hook")]
 pub use signal::SignalHandler;
 #[cfg(feature = "tokio")]
