@@ -49,6 +49,8 @@ pub use file::MemoryMap;
 pub use file::{FileLock, OpenFile, Writer};
 #[cfg(feature = "tempfile")]
 pub use file::{TemporaryDirectory, TemporaryFile};
+#[cfg(unix)]
+pub use network::ConnectionTimeout;
 #[cfg(all(unix, feature = "hyper"))]
 pub use network::HttpServer;
 #[cfg(feature = "tokio-tungstenite")]

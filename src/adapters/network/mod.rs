@@ -6,10 +6,14 @@ mod connection;
 mod http;
 #[cfg(unix)]
 mod socket;
+#[cfg(unix)]
+mod timeout;
 #[cfg(feature = "tokio-tungstenite")]
 mod websocket;
 
 #[cfg(all(unix, feature = "hyper"))]
 pub use http::HttpServer;
+#[cfg(unix)]
+pub use timeout::ConnectionTimeout;
 #[cfg(feature = "tokio-tungstenite")]
 pub use websocket::WebSocket;

@@ -89,7 +89,7 @@ pub(super) fn shut(socket: &impl AsFd) -> io::Result<()> {
     shut_down(socket.as_fd().try_clone_to_owned()?)
 }
 
-fn shut_down(socket: OwnedFd) -> io::Result<()> {
+pub(super) fn shut_down(socket: OwnedFd) -> io::Result<()> {
     // shutdown(2) asks for no family; this is how the standard library spells it.
     match TcpStream::from(socket).shutdown(Shutdown::Both) {
         // Also what Linux says of a UDP socket without a peer, after it has shut it down and woken who waits.

@@ -5,6 +5,7 @@ mod hanging;
 #[cfg(feature = "hyper")]
 mod http;
 mod sockets;
+mod timeout;
 #[cfg(feature = "tokio-net")]
 mod tokio_sockets;
 mod unix;
