@@ -39,6 +39,8 @@ pub use database::{AdvisoryLock, SchemaInUse, TempDatabase, TempSchema};
 #[cfg(feature = "sqlx")]
 pub use database::{CommitError, OpenTransaction, Session, SessionState};
 pub use database::{ConnectionPool, StillLent};
+#[cfg(feature = "tracing-appender")]
+pub use event::LogWriter;
 pub use event::{Emitter, Handler, Listener};
 #[cfg(feature = "tokio")]
 pub use event::{Received, Source, Streamed, Subscribed, TokioListener};

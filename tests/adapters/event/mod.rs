@@ -1,6 +1,8 @@
 //! Counted deliveries: none after the cleanup.
 
 mod emitter;
+#[cfg(all(unix, feature = "tracing-appender"))]
+mod log;
 #[cfg(feature = "tokio")]
 mod hanging;
 #[cfg(feature = "tokio")]
