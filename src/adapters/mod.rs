@@ -53,6 +53,8 @@ pub use file::{FileLock, OpenFile, Writer};
 pub use file::{TemporaryDirectory, TemporaryFile};
 #[cfg(unix)]
 pub use network::ConnectionTimeout;
+#[cfg(feature = "reqwest")]
+pub use network::HttpClient;
 #[cfg(all(unix, feature = "hyper"))]
 pub use network::HttpServer;
 #[cfg(feature = "tokio-tungstenite")]

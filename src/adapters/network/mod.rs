@@ -1,5 +1,7 @@
-//! Network: sockets, servers, WebSockets.
+//! Network: sockets, servers, clients, WebSockets.
 
+#[cfg(feature = "reqwest")]
+mod client;
 #[cfg(all(unix, feature = "hyper"))]
 mod connection;
 #[cfg(all(unix, feature = "hyper"))]
@@ -11,6 +13,8 @@ mod timeout;
 #[cfg(feature = "tokio-tungstenite")]
 mod websocket;
 
+#[cfg(feature = "reqwest")]
+pub use client::HttpClient;
 #[cfg(all(unix, feature = "hyper"))]
 pub use http::HttpServer;
 #[cfg(unix)]

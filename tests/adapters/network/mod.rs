@@ -2,6 +2,8 @@
 #![cfg(unix)]
 
 mod hanging;
+#[cfg(all(feature = "reqwest", feature = "hyper"))]
+mod client;
 #[cfg(feature = "hyper")]
 mod http;
 mod sockets;
