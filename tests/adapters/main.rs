@@ -9,6 +9,7 @@ mod contract;
 mod alone;
 mod support;
 
+mod critical;
 mod custom;
 mod database;
 mod event;

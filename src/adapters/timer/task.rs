@@ -11,8 +11,8 @@ use crate::cleanup::Cleanup;
 use crate::id::Label;
 use crate::resource::{Category, Resource};
 
-/// A timer in a task of the tokio runtime at hand, which must have its timers enabled: once, at once, or again and
-/// again.
+/// A timer in a task of the tokio runtime at hand, which must have its timers enabled: once, at once, again and again,
+/// or frame by frame.
 ///
 /// Its cleanup lets no tick begin any more and waits for one that runs: after it there is none. A closure that panicked
 /// fails the cleanup. In the last resort the task is aborted: a tick that hangs ends at its next `await`. A runtime that
@@ -103,6 +103,22 @@ impl TokioTimer {
             }
         });
         TokioTimer { label: Label::from("interval timer"), running }
+    }
+
+    /// Awaits the closure's future so many times a second, for what is drawn or simulated frame by frame. A frame that
+    /// takes longer has the next ones left out, and [`Tick::missed`] says so. tokio's clock counts in milliseconds: above
+    /// 1000 frames a second many come at once.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, and with a rate of zero.
+    #[track_caller]
+    pub fn frames<F, Fut>(per_second: u32, f: F) -> TokioTimer
+    where
+        F: FnMut(Tick) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        assert!(per_second > 0, "a frame ticker needs a rate above zero");
+        TokioTimer::every(Duration::from_secs(1) / per_second, f).labelled("frame ticker")
     }
 
     /// Under this label instead of what kind of timer it is.

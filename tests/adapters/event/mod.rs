@@ -1,5 +1,7 @@
 //! Counted deliveries: none after the cleanup.
 
+#[cfg(feature = "tokio")]
+mod channels;
 mod emitter;
 #[cfg(all(unix, feature = "tracing-appender"))]
 mod log;

@@ -170,3 +170,57 @@ fn a_closure_that_panicked_is_told_by_the_cleanup() {
         assert!(error.to_string().contains("out of ink"), "{error}");
     });
 }
+
+#[test]
+fn an_immediate_that_is_cleaned_before_the_runtime_gets_to_it_never_fires() {
+    alone(|| {
+        let (manager, fired) = (manager(), Arc::new(AtomicUsize::new(0)));
+        // A runtime that does nothing until it is told to.
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let entered = runtime.enter();
+        let there = Arc::clone(&fired);
+        let guard = manager.adopt(TokioTimer::immediate(move || async move {
+            there.fetch_add(1, Ordering::SeqCst);
+        }));
+        drop(entered);
+        std::thread::scope(|scope| {
+            let cleaning = scope.spawn(|| manager.cleanup());
+            until("it to be told", || guard.is_over());
+            runtime.block_on(async {
+                while !cleaning.is_finished() {
+                    tokio::time::sleep(MS).await;
+                }
+            });
+            let report = cleaning.join().unwrap();
+            assert!(report.is_success(), "{report}");
+        });
+        assert_eq!((fired.load(Ordering::SeqCst), Arc::strong_count(&fired)), (0, 1));
+    });
+}
+
+#[test]
+fn frames_come_at_their_rate_and_say_what_was_left_out() {
+    alone(|| {
+        let runtime = runtime();
+        let (told, mut frames) = tokio::sync::mpsc::unbounded_channel();
+        runtime.block_on(async {
+            let guard = manager().adopt(TokioTimer::frames(100, move |frame| {
+                let told = told.clone();
+                async move {
+                    told.send(frame).ok();
+                    if frame.number == 1 {
+                        // Longer than three frames.
+                        tokio::time::sleep(35 * MS).await;
+                    }
+                }
+            }));
+            let first = frames.recv().await.unwrap();
+            let second = frames.recv().await.unwrap();
+            assert!(first.at >= 10 * MS && second.at >= first.at + 35 * MS, "{first:?} {second:?}");
+            // As with interval of tokio's: the first of those that were due is this one, late.
+            assert!(second.missed >= 2, "{second:?}");
+            assert_eq!(ResourceGuard::info(&guard).unwrap().label, "frame ticker");
+            ResourceGuard::close_async(guard).await.unwrap();
+        });
+    });
+}

@@ -243,6 +243,20 @@ mod one_shot {
     }
 
     #[test]
+    fn an_immediate_that_is_cleaned_at_once_fires_before_that_or_never() {
+        alone(|| {
+            for _ in 0..200 {
+                let (manager, ticks) = (manager(), Ticks::default());
+                let there = ticks.clone();
+                let _guard = manager.adopt(Timer::immediate(move || there.add()).unwrap());
+                assert!(manager.cleanup().is_success());
+                // Its thread has ended, and the closure has gone with it: what is counted by now is all.
+                assert!(nobody_ticks(&ticks) && ticks.count() <= 1);
+            }
+        });
+    }
+
+    #[test]
     fn without_a_guard_it_stops_when_it_is_dropped() {
         alone(|| {
             let (timer, ticks) = Once::make();
