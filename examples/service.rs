@@ -5,20 +5,26 @@
 //! depends on:
 //!
 //! ```text
+//! gate (critical: the first to go), sign        changed state
 //! marker ready
 //!   └─> marker address
 //!         └─> http server                a thread of tiny_http
 //!               └─> workers 1 to 4       a child manager: one place in the order
-//!                     ├─> audit          a subscription to the feed of stored orders, and its thread
+//!                     ├─> feed to audit ─> audit   a subscription to the feed of stored orders, and its thread
 //!                     ├─> checksum process ─> data directory
-//!                     └─> orders database  ─> data directory
+//!                     └─> orders database ─> directory lock ─> data directory
 //! ticker (an interval timer) ─> orders database
 //! marker pid                 ─> orders database
 //! ```
 //!
-//! With `--features tokio` it has an asynchronous half, too, which tracks what becomes of the orders: an axum
-//! server for HTTP and WebSocket, a pool of SQLite connections, a WebSocket client and tasks in the background.
-//! `tracking/mod.rs` tells who needs whom there, and across: one plan and one teardown for both halves.
+//! With `--features full` it has an asynchronous half, too, which tracks what becomes of the orders: an axum
+//! server for HTTP and WebSocket, a pool of SQLite connections, a log, a WebSocket client, a health probe, a second
+//! child process and tasks in the background. `tracking/mod.rs` tells who needs whom there, and across: one plan and
+//! one teardown for both halves.
+//!
+//! Most parts are adopted by castoff's adapters. The database, the workers, the checksum process and the HTTP server
+//! have cleanups written by hand: those that `--faulty` makes go wrong, to show how that looks, and what no adapter
+//! knows.
 //!
 //! `cargo run --example service -- --help` tells what it can show. Read `stack.rs` first: it starts
 //! everything.
@@ -39,6 +45,8 @@ mod directory;
 mod endings;
 #[path = "service/faults.rs"]
 mod faults;
+#[path = "service/gate.rs"]
+mod gate;
 #[path = "service/http_client.rs"]
 mod http_client;
 #[path = "service/http_server.rs"]
@@ -55,7 +63,7 @@ mod stack;
 mod threads;
 #[path = "service/ticker.rs"]
 mod ticker;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "full")]
 #[path = "service/tracking/mod.rs"]
 mod tracking;
 #[path = "service/traffic.rs"]
@@ -98,7 +106,7 @@ fn main() -> ExitCode {
 /// Start, work, tear down, look what is left. Wherever a `?` leaves early, the guards clean up what was
 /// started.
 fn serve(ending: Ending) -> Result<ExitCode> {
-    let before = threads::alive();
+    let before = leftovers::Before::look();
     let manager = ResourceManager::new("orders service");
     let journal = Journal::keep(&manager);
     let mut checklist = Checklist::default();
@@ -115,7 +123,7 @@ fn serve(ending: Ending) -> Result<ExitCode> {
     println!("\nThe plan:\n{}", manager.plan());
     let audited = audit::Expectation::of(&stack)?;
     let leftovers = Leftovers::to_look_for(&stack, before);
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "full")]
     let tracked = tracking::proof::Proof::of(&stack)?;
     let live = manager.resources();
     match ending {
@@ -127,7 +135,7 @@ fn serve(ending: Ending) -> Result<ExitCode> {
 
     checklist.check("order kept: dependents first", journal.order_of(&live));
     checklist.check("nothing lost: audit", audited.compare());
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "full")]
     tracked.check(&mut checklist);
     leftovers.check(&manager, &mut checklist);
     if ending == Ending::Faulty {

@@ -5,9 +5,9 @@ use crate::checksums::Manners;
 pub(crate) const HELP: &str = "\
 A service of real parts, put under real traffic and torn down in order by castoff.
 
-Usage: cargo run --example service [--features tokio] [-- FLAG]
+Usage: cargo run --example service [--features full] [-- FLAG]
 
-With the feature `tokio` the service has an asynchronous half, too.
+With the feature `full` the service has an asynchronous half, too.
 
   (no flag)      tear everything down in one batch
   --wrong-order  drop the guards in the worst order, dependencies first

@@ -20,18 +20,24 @@ const FAREWELL: &str = "goodbye\n";
 pub(crate) enum Manners {
     /// Says goodbye and leaves.
     Polite,
+    /// Leaves without a word.
+    #[cfg_attr(not(feature = "full"), allow(dead_code))] // for the sealer
+    Silent,
     /// Stays, and says nothing.
     Stubborn,
 }
 
 impl Manners {
     pub(crate) fn from_flag(flag: &str) -> Option<Manners> {
-        [Manners::Polite, Manners::Stubborn].into_iter().find(|manners| manners.flag() == flag)
+        [Manners::Polite, Manners::Silent, Manners::Stubborn]
+            .into_iter()
+            .find(|manners| manners.flag() == flag)
     }
 
-    fn flag(self) -> &'static str {
+    pub(crate) fn flag(self) -> &'static str {
         match self {
             Manners::Polite => "--child",
+            Manners::Silent => "--silent-child",
             Manners::Stubborn => "--stubborn-child",
         }
     }
@@ -54,6 +60,7 @@ pub(crate) fn child(manners: Manners) -> Result<()> {
     }
     match manners {
         Manners::Polite => answers.write_all(FAREWELL.as_bytes())?,
+        Manners::Silent => (),
         // Much longer than its parent waits, but not for ever: no fault of the parent's leaves it behind for
         // good.
         Manners::Stubborn => std::thread::sleep(Duration::from_secs(60)),

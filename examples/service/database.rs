@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use castoff::adapters::FileLock;
 use castoff::{Category, ResourceGuard, ResourceManager};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -30,6 +31,7 @@ pub(crate) struct Database {
 pub(crate) fn open(
     manager: &ResourceManager,
     directory: &ResourceGuard<DataDirectory>,
+    lock: &ResourceGuard<FileLock>,
 ) -> Result<ResourceGuard<Arc<Database>>> {
     let database = Database::create(&directory.path().join("orders.db"))?;
     let guard = manager
@@ -37,7 +39,7 @@ pub(crate) fn open(
         .named("orders-db")
         .category(Category::Database)
         .description(database.file.display().to_string())
-        .depends_on(directory)
+        .depends_on(lock)
         .timeout(Duration::from_secs(5))
         .guard_value(database, Database::close)?;
     Ok(guard)

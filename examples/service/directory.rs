@@ -1,8 +1,9 @@
-//! The data directory: a type that knows its own cleanup.
+//! The data directory: a type that knows its own cleanup. And the lock that keeps others out of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use castoff::adapters::FileLock;
 use castoff::{Category, Cleanup, Label, Resource, ResourceGuard, ResourceManager};
 
 use crate::Result;
@@ -36,4 +37,18 @@ pub(crate) fn create(manager: &ResourceManager) -> Result<ResourceGuard<DataDire
     // directory stays until the last of those who use it has gone.
     let path = tempfile::Builder::new().prefix("orders-").tempdir()?.keep();
     Ok(manager.adopt(DataDirectory { path }))
+}
+
+/// Held until all that writes here has gone.
+pub(crate) fn lock(
+    manager: &ResourceManager,
+    directory: &ResourceGuard<DataDirectory>,
+) -> Result<ResourceGuard<FileLock>> {
+    let path = directory.path().join("lock");
+    #[cfg(target_os = "linux")]
+    let lock = FileLock::try_exclusive(path)?.ok_or("another service has this directory")?;
+    // Elsewhere it is just a file that is open.
+    #[cfg(not(target_os = "linux"))]
+    let lock = FileLock::new(&path, fs::File::create(&path)?);
+    Ok(manager.resource("directory lock").depends_on(directory).adopt(lock)?)
 }

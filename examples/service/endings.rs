@@ -1,12 +1,13 @@
 //! The three ways in which the service ends, each with what has to be true of it.
 
-#[cfg(feature = "tokio")]
+#[cfg(feature = "full")]
 use std::{sync::Arc, time::Duration};
 
 use castoff::{CleanupError, CleanupErrorKind, Label, ResourceManager, TeardownReport};
 
 use crate::checklist::{Checklist, Finding};
 use crate::faults;
+use crate::gate;
 use crate::journal::Journal;
 use crate::stack::Stack;
 
@@ -16,6 +17,7 @@ pub(crate) fn batch(manager: &ResourceManager, stack: Stack, checklist: &mut Che
     drop(stack);
     println!("{report}");
     checklist.check("everything cleaned", clean(&report));
+    checklist.check("what is critical went first", gate_first(&report));
 }
 
 /// No call at all: the guards go, dependencies first, and each cleanup waits for its turn.
@@ -45,29 +47,30 @@ pub(crate) fn faulty(manager: &ResourceManager, stack: Stack, checklist: &mut Ch
     let wanted = faults::wanted();
     checklist.check(&format!("report names the {} faults", faults::COUNT), faults_in(&report, &wanted));
     checklist.check("everything else cleaned", all_but(wanted.len(), &report));
+    checklist.check("what is critical went first", gate_first(&report));
 }
 
-#[cfg(not(feature = "tokio"))]
+#[cfg(not(feature = "full"))]
 fn tear_down(manager: &ResourceManager, _: &Stack) -> TeardownReport {
     manager.shutdown()
 }
 
 /// Both halves in one teardown, along the same dependencies: futures and functions, up to eight at a time. The
 /// service's runtime goes on meanwhile, and serves what the cleanups await.
-#[cfg(feature = "tokio")]
+#[cfg(feature = "full")]
 fn tear_down(manager: &ResourceManager, stack: &Stack) -> TeardownReport {
     let teardown = manager.teardown().concurrency(8).deadline(Duration::from_secs(10));
     stack.runtime.block_on(teardown.run_async())
 }
 
-#[cfg(not(feature = "tokio"))]
+#[cfg(not(feature = "full"))]
 fn let_go(_: &ResourceManager, stack: Stack) {
     drop(stack);
 }
 
 /// On the runtime, where a drop can't wait: a cleanup that awaits is handed over, and holds back what it needs
 /// until it has ended.
-#[cfg(feature = "tokio")]
+#[cfg(feature = "full")]
 fn let_go(manager: &ResourceManager, stack: Stack) {
     // It has to outlive the stack: a runtime must not be dropped on itself.
     let runtime = Arc::clone(&stack.runtime);
@@ -89,6 +92,14 @@ fn clean(report: &TeardownReport) -> Finding {
 fn all_but(faults: usize, report: &TeardownReport) -> Finding {
     let counts = format!("{} of {}", report.cleaned(), report.processed());
     if report.cleaned() + faults == report.processed() { Ok(counts) } else { Err(counts) }
+}
+
+/// It was among the first to be started, and so would have been one of the last to go.
+fn gate_first(report: &TeardownReport) -> Finding {
+    match &report.timeline()[0].label {
+        first if **first == *gate::LABEL => Ok(gate::LABEL.to_owned()),
+        other => Err(format!("{other} went first")),
+    }
 }
 
 fn faults_in(report: &TeardownReport, wanted: &[String]) -> Finding {

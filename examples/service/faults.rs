@@ -11,18 +11,18 @@ use rusqlite::Connection;
 use crate::Result;
 use crate::http_client::{Client, connect};
 use crate::stack::Stack;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "full")]
 use crate::tracking::{self, faults::StuckUpload};
 use crate::{checksums, database};
 
 /// How many they are.
-pub(crate) const COUNT: &str = if cfg!(feature = "tokio") { "six" } else { "three" };
+pub(crate) const COUNT: &str = if cfg!(feature = "full") { "six" } else { "three" };
 
 /// What has to stay until the end.
 pub(crate) struct Faults {
     /// Has a read transaction that never ends.
     _forgotten_reader: Connection,
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "full")]
     _stuck_upload: StuckUpload,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn provoke(stack: &Stack) -> Result<Faults> {
     expect(500, client.post("/panic", "")?)?;
     Ok(Faults {
         _forgotten_reader: reader,
-        #[cfg(feature = "tokio")]
+        #[cfg(feature = "full")]
         _stuck_upload: tracking::faults::provoke(stack)?,
     })
 }
@@ -51,7 +51,7 @@ pub(crate) fn wanted() -> Vec<String> {
         "panicked: a worker".to_owned(),
         format!("timed out: {}", checksums::LABEL),
     ];
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "full")]
     wanted.extend(tracking::faults::WANTED.map(str::to_owned));
     wanted.sort();
     wanted

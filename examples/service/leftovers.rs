@@ -1,6 +1,7 @@
 //! The proof at the end: the operating system is asked whether anything of the service is still there.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use castoff::ResourceManager;
 use crate::checklist::{Checklist, Finding};
 use crate::checksums::ChecksumProcess;
 use crate::stack::Stack;
-use crate::threads;
+use crate::{gate, threads};
 
 /// tiny_http closes its port from a thread that nobody can join, so the port is free a moment after the
 /// server went.
@@ -25,26 +26,57 @@ pub(crate) struct Leftovers {
     directory: PathBuf,
     child: Arc<ChecksumProcess>,
     address: SocketAddr,
-    threads_before: BTreeMap<String, String>,
+    before: Before,
+}
+
+/// What there was before the service was started.
+pub(crate) struct Before {
+    threads: BTreeMap<String, String>,
+    descriptors: BTreeMap<String, PathBuf>,
+}
+
+impl Before {
+    pub(crate) fn look() -> Before {
+        // For its signals tokio keeps a pair of sockets from the first runtime of a process on.
+        #[cfg(feature = "full")]
+        drop(crate::tracking::runtime());
+        Before { threads: threads::alive(), descriptors: descriptors() }
+    }
+
+    fn no_new_descriptors(&self) -> Finding {
+        eventually(PORT_LIMIT, || {
+            let mut open = descriptors();
+            open.retain(|number, target| self.descriptors.get(number) != Some(target));
+            match open.is_empty() {
+                true => Ok(String::new()),
+                false => Err(format!("still there: {:?}", open.values())),
+            }
+        })
+    }
 }
 
 impl Leftovers {
-    pub(crate) fn to_look_for(stack: &Stack, threads_before: BTreeMap<String, String>) -> Leftovers {
+    pub(crate) fn to_look_for(stack: &Stack, before: Before) -> Leftovers {
         Leftovers {
             directory: stack.directory.path().to_owned(),
             child: Arc::clone(&stack.checksums),
             address: *stack.server,
-            threads_before,
+            before,
         }
     }
 
-    pub(crate) fn check(&self, manager: &ResourceManager, checklist: &mut Checklist) {
+    pub(crate) fn check(self, manager: &ResourceManager, checklist: &mut Checklist) {
         checklist.check("nothing left: resources", no_resources(manager));
+        checklist.check("nothing left: changed state", gate::is_put_back());
         checklist.check("nothing left: directory", self.no_directory());
         checklist.check("nothing left: child process", self.no_child());
         checklist.check("nothing left: port", self.no_port());
         println!("(tiny_http keeps its idle threads for 5 s: waiting)");
         checklist.check("nothing left: threads", self.no_threads());
+        // After the threads: one of tiny_http's may have a connection. And without the child's pipe, which is kept here.
+        let Leftovers { before, child, .. } = self;
+        drop(child);
+        checklist.check("nothing left: descriptors", before.no_new_descriptors());
     }
 
     fn no_directory(&self) -> Finding {
@@ -72,13 +104,22 @@ impl Leftovers {
     fn no_threads(&self) -> Finding {
         eventually(THREAD_LIMIT, || {
             let mut alive = threads::alive();
-            alive.retain(|number, _| !self.threads_before.contains_key(number));
+            alive.retain(|number, _| !self.before.threads.contains_key(number));
             match alive.is_empty() {
                 true => Ok(String::new()),
                 false => Err(format!("still there: {:?}", alive.values())),
             }
         })
     }
+}
+
+/// The open descriptors of this process by number, each with what it leads to. Linux alone tells.
+fn descriptors() -> BTreeMap<String, PathBuf> {
+    let all = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    // The one that this directory is read by has gone when it is asked for.
+    all.filter_map(|fd| Some((fd.file_name().into_string().ok()?, fs::read_link(fd.path()).ok()?)))
+        .filter(|(_, target)| !target.ends_with("fd"))
+        .collect()
 }
 
 fn no_resources(manager: &ResourceManager) -> Finding {

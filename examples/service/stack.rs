@@ -3,38 +3,42 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use castoff::adapters::{FileLock, Timer};
 use castoff::{ResourceGuard, ResourceManager};
-#[cfg(feature = "tokio")]
+#[cfg(feature = "full")]
 use tokio::runtime::Runtime;
 
 use crate::Result;
-use crate::audit::{Feed, Ledger};
+use crate::audit::{Audit, Feed};
 use crate::checksums::{ChecksumProcess, Manners};
 use crate::database::Database;
 use crate::directory::DataDirectory;
-#[cfg(feature = "tokio")]
+use crate::gate::Opened;
+#[cfg(feature = "full")]
 use crate::tracking::{self, Tracking};
 use crate::workers::Desk;
-use crate::{audit, checksums, database, directory, http_server, markers, ticker, workers};
+use crate::{audit, checksums, database, directory, gate, http_server, markers, ticker, workers};
 
 /// Who needs whom, by the start of their labels. Written down by hand once more, so that the check of the
 /// order does not ask castoff what castoff was told.
-const NEEDS: [(&str, &str); 10] = [
+const NEEDS: [(&str, &str); 12] = [
     ("marker ready", "marker address"),
     ("marker address", "http server"),
     ("http server", "worker"),
-    ("worker", "audit"),
+    ("worker", "feed to audit"),
+    ("feed to audit", "audit"),
     ("worker", "checksum process"),
     ("worker", "orders database"),
     ("ticker", "orders database"),
     ("marker pid", "orders database"),
     ("checksum process", "data directory"),
-    ("orders database", "data directory"),
+    ("orders database", "directory lock"),
+    ("directory lock", "data directory"),
 ];
 
 pub(crate) fn needs() -> impl Iterator<Item = (&'static str, &'static str)> {
     let needs = NEEDS.into_iter();
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "full")]
     let needs = needs.chain(tracking::NEEDS);
     needs
 }
@@ -45,58 +49,64 @@ pub(crate) fn needs() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// before the workers that write to it. By hand that is a bug; with the dependencies known, it is only the
 /// worst case.
 pub(crate) struct Stack {
+    _opened: Opened,
     pub(crate) directory: ResourceGuard<DataDirectory>,
+    _lock: ResourceGuard<FileLock>,
     pub(crate) database: ResourceGuard<Arc<Database>>,
     pub(crate) checksums: ResourceGuard<Arc<ChecksumProcess>>,
-    pub(crate) audit: ResourceGuard<Arc<Ledger>>,
-    #[cfg(feature = "tokio")]
+    pub(crate) audit: Audit,
+    #[cfg(feature = "full")]
     pub(crate) tracking: Tracking,
-    _ticker: ResourceGuard<()>,
+    _ticker: ResourceGuard<Timer>,
     _workers: Vec<ResourceGuard<()>>,
     pub(crate) server: ResourceGuard<SocketAddr>,
     _markers: Vec<ResourceGuard<()>>,
     /// The last field: it has to outlive every guard, also those whose cleanups are put off.
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "full")]
     pub(crate) runtime: Arc<Runtime>,
 }
 
 impl Stack {
     /// A `?` in here is safe: the guards made so far clean up what was started so far, in order.
     pub(crate) fn start(manager: &ResourceManager, faulty: bool) -> Result<Stack> {
-        #[cfg(feature = "tokio")]
+        #[cfg(feature = "full")]
         let runtime = tracking::runtime()?;
+        let opened = gate::open(manager)?;
         let directory = directory::create(manager)?;
-        let database = database::open(manager, &directory)?;
+        let lock = directory::lock(manager, &directory)?;
+        let database = database::open(manager, &directory, &lock)?;
         let manners = if faulty { Manners::Stubborn } else { Manners::Polite };
         let checksums = checksums::start(manager, &directory, manners)?;
         let feed = Arc::new(Feed::default());
         let audit = audit::start(manager, &feed)?;
-        #[cfg(feature = "tokio")]
+        #[cfg(feature = "full")]
         let tracking = Tracking::start(&runtime, manager, &directory, &feed)?;
         let ticker = ticker::start(manager, &database)?;
-        let desk = Desk::new(&database, &checksums, feed, faulty);
+        let desk = Desk::new(&database, &checksums, feed, opened.gate.clone(), faulty);
         let in_use = [
             ResourceGuard::id(&database),
             ResourceGuard::id(&checksums),
-            ResourceGuard::id(&audit),
-            #[cfg(feature = "tokio")]
+            audit.subscription(),
+            #[cfg(feature = "full")]
             tracking.packer(),
         ];
         let (workers, inbox) = workers::start(manager, &desk, &in_use)?;
         let server = http_server::start(manager, &workers, inbox)?;
         let markers = markers::write(manager, &directory, *server)?;
         Ok(Stack {
+            _opened: opened,
             directory,
+            _lock: lock,
             database,
             checksums,
             audit,
-            #[cfg(feature = "tokio")]
+            #[cfg(feature = "full")]
             tracking,
             _ticker: ticker,
             _workers: workers,
             server,
             _markers: markers,
-            #[cfg(feature = "tokio")]
+            #[cfg(feature = "full")]
             runtime,
         })
     }
@@ -108,6 +118,6 @@ pub(crate) fn print_started(manager: &ResourceManager) {
     for resource in manager.resources() {
         let category = format!("{:?}", resource.category);
         let description = resource.description.as_deref().unwrap_or_default();
-        println!("{}", format!("  {:<17} {category:<9} {description}", &*resource.label).trim_end());
+        println!("{}", format!("  {:<21} {category:<15} {description}", &*resource.label).trim_end());
     }
 }

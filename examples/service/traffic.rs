@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::thread;
+#[cfg(unix)]
+use std::time::Duration;
 use std::time::Instant;
 
 use castoff::ResourceManager;
+#[cfg(unix)]
+use castoff::adapters::ConnectionTimeout;
 
 use crate::Result;
 use crate::checklist::{Checklist, Finding};
@@ -17,6 +21,9 @@ use crate::stack::Stack;
 
 const CLIENTS: usize = 4;
 const ORDERS_EACH: usize = 100;
+/// How long a client may talk to the service.
+#[cfg(unix)]
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Every order that was placed, by the id that the service gave it.
 type Placed = BTreeMap<i64, String>;
@@ -42,7 +49,7 @@ pub(crate) fn run(manager: &ResourceManager, stack: &Stack, checklist: &mut Chec
         if report.is_success() { Ok(String::new()) } else { Err(report.to_string()) },
     );
     println!("The timer has ticked {} times so far", stack.database.ticks()?);
-    #[cfg(feature = "tokio")]
+    #[cfg(feature = "full")]
     crate::tracking::traffic::run(stack, checklist)?;
     Ok(())
 }
@@ -62,6 +69,9 @@ fn place_orders(scope: &ResourceManager, address: SocketAddr) -> Result<Placed> 
 fn client(scope: &ResourceManager, address: SocketAddr, number: usize) -> Result<Placed> {
     let label = format!("connection {number}");
     let connection = scope.guard_value(label, connect(address)?, |stream| stream.shutdown(Shutdown::Both));
+    // The read has its own limit; this is one for the whole conversation.
+    #[cfg(unix)]
+    let _limit = scope.adopt(ConnectionTimeout::after(LONGEST, &*connection)?);
     let mut client = Client::new(&connection);
     (1..=ORDERS_EACH).map(|order| place(&mut client, format!("client {number}, order {order}"))).collect()
 }

@@ -10,6 +10,7 @@ use tiny_http::{Method, Request, Response};
 use crate::audit::Feed;
 use crate::checksums::ChecksumProcess;
 use crate::database::Database;
+use crate::gate::Gate;
 use crate::{Result, threads};
 
 const WORKERS: usize = 4;
@@ -22,6 +23,7 @@ pub(crate) struct Desk {
     database: Arc<Database>,
     checksums: Arc<ChecksumProcess>,
     feed: Arc<Feed>,
+    gate: Gate,
     faulty: bool,
 }
 
@@ -30,9 +32,10 @@ impl Desk {
         database: &Arc<Database>,
         checksums: &Arc<ChecksumProcess>,
         feed: Arc<Feed>,
+        gate: Gate,
         faulty: bool,
     ) -> Desk {
-        Desk { database: Arc::clone(database), checksums: Arc::clone(checksums), feed, faulty }
+        Desk { database: Arc::clone(database), checksums: Arc::clone(checksums), feed, gate, faulty }
     }
 }
 
@@ -79,6 +82,7 @@ impl Desk {
     fn answer(&self, request: &mut Request) -> Result<(u16, String)> {
         let path = request.url().to_owned();
         match (request.method(), path.strip_prefix("/orders")) {
+            (Method::Post, Some("")) if !self.gate.is_open() => Ok((503, "closed".to_owned())),
             (Method::Post, Some("")) => self.take_order(request),
             (Method::Get, Some(id)) => self.show_order(id.trim_start_matches('/')),
             (Method::Post, None) if self.faulty && path == "/panic" => {

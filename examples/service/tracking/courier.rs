@@ -19,14 +19,14 @@ pub(crate) struct Courier {
 
 pub(crate) async fn connect(
     manager: &ResourceManager,
-    server: &ResourceGuard<Server>,
+    server: &Server,
 ) -> Result<ResourceGuard<Arc<Courier>>> {
-    let (socket, _) = connect_async(format!("ws://{}/live", server.address)).await?;
+    let (socket, _) = connect_async(format!("ws://{}/live", server.address())).await?;
     let guard = manager
         .resource("courier")
         .category(Category::Network)
         .description("a WebSocket to the tracking server")
-        .depends_on(server)
+        .depends_on(&server.guard)
         .timeout(Duration::from_secs(5))
         .guard_value_async(Courier { socket: Mutex::new(socket) }, |courier| async move {
             courier.say_goodbye().await

@@ -36,7 +36,7 @@ pub(crate) fn provoke(stack: &Stack) -> Result<StuckUpload> {
     println!("Faults: a courier that is hung up on, a heartbeat that panics, an upload that never ends");
     stack.runtime.block_on(async {
         tracking.courier.shout("parcel ".repeat(LONGEST_MESSAGE)).await?;
-        sqlx::raw_sql(TRIGGER).execute(&**tracking.pool).await?;
+        sqlx::raw_sql(TRIGGER).execute(&*tracking.pool).await?;
         castoff::done()
     })?;
     let limit = Instant::now() + PATIENCE;
@@ -52,7 +52,7 @@ pub(crate) fn provoke(stack: &Stack) -> Result<StuckUpload> {
 /// The server asks for the rest as soon as it waits for it: from then on it has a request that it must not drop.
 fn upload_half(tracking: &Tracking) -> Result<StuckUpload> {
     const ASKED: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-    let mut connection = connect(tracking.server.address)?;
+    let mut connection = connect(tracking.server.address())?;
     let head =
         "POST /scans HTTP/1.1\r\nHost: tracking\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n";
     connection.write_all(head.as_bytes())?;

@@ -21,7 +21,7 @@ pub(crate) struct Heartbeat {
 
 pub(crate) fn start(
     manager: &ResourceManager,
-    pool: &ResourceGuard<Arc<SqlitePool>>,
+    pool: &ResourceGuard<SqlitePool>,
 ) -> Result<ResourceGuard<Heartbeat>> {
     let registration = manager
         .resource("heartbeat")
@@ -30,7 +30,7 @@ pub(crate) fn start(
         .depends_on(pool)
         .timeout(Duration::from_secs(5));
     let written = Arc::new(AtomicU64::new(0));
-    let (pool, rows) = (Arc::clone(pool), Arc::clone(&written));
+    let (pool, rows) = (SqlitePool::clone(pool), Arc::clone(&written));
     background::start(
         registration,
         |stop| async move {
@@ -41,7 +41,7 @@ pub(crate) fn start(
                     () = stop.cancelled() => break,
                 }
                 // Outside of the `select!`: a row that is being written is finished.
-                let row = sqlx::query("INSERT INTO heartbeats DEFAULT VALUES").execute(&*pool).await;
+                let row = sqlx::query("INSERT INTO heartbeats DEFAULT VALUES").execute(&pool).await;
                 row.unwrap_or_else(|error| panic!("the heartbeat can't be written: {error}"));
                 rows.fetch_add(1, Ordering::SeqCst);
             }

@@ -1,15 +1,21 @@
 //! The asynchronous half of the service: every order becomes a parcel, and is scanned on its way.
 //!
+//! Most of its parts are adopted by castoff's adapters. Those that `--faulty` makes go wrong have cleanups written by hand,
+//! to show how that looks, too: the courier and the heartbeat.
+//!
 //! It runs on tokio, in the same process and the same manager as the threads: one plan, one teardown, one
 //! report for both. Its parts depend on parts of the other half, and the other way round.
 //!
 //! ```text
-//! courier (a WebSocket client)
+//! courier (a WebSocket client), health probe ─> client of the probe (reqwest)
 //!   └─> tracking server (axum: HTTP and WebSocket)
 //!         ├─> tally (hears of every parcel and scan)
+//!         ├─> request log ───> stocktaking
 //!         └─> tracking pool (sqlx, SQLite)
 //!               └─> stocktaking ─> data directory
-//! workers 1 to 4 ─> packer (a parcel for every order) ─> tally, tracking pool
+//! farewell (a word to all WebSockets) ─> tracking server
+//! workers 1 to 4 ─> feed to packer ─> packer (a parcel for every order) ─> tally, tracking pool, sealer
+//! monitor of the sealer ─> sealer (a child process) ─> data directory
 //! heartbeat (an interval) ─> tracking pool
 //! ```
 
@@ -20,16 +26,19 @@ pub(crate) mod traffic;
 mod background;
 mod courier;
 mod heartbeat;
-mod lines;
+mod log;
 mod packer;
 mod pool;
+mod probe;
 mod routes;
+mod sealer;
 mod server;
 mod stocktaking;
 mod tally;
 
 use std::sync::{Arc, OnceLock};
 
+use castoff::adapters::{LogWriter, Task};
 use castoff::{ResourceGuard, ResourceId, ResourceManager};
 use sqlx::SqlitePool;
 use tokio::runtime::{Builder, Runtime};
@@ -41,22 +50,33 @@ use crate::directory::DataDirectory;
 
 use courier::Courier;
 use heartbeat::Heartbeat;
+use packer::Packer;
+use probe::Probe;
+use sealer::Sealer;
 use server::Server;
 use stocktaking::Stock;
 use tally::Tally;
 use traffic::Scans;
 
 /// Who needs whom, as in [`crate::stack::NEEDS`].
-pub(crate) const NEEDS: [(&str, &str); 9] = [
+pub(crate) const NEEDS: [(&str, &str); 17] = [
     ("courier", "tracking server"),
+    ("health probe", "client of the probe"),
+    ("client of the probe", "tracking server"),
+    ("farewell", "tracking server"),
     ("tracking server", "tally"),
     ("tracking server", "tracking pool"),
-    ("worker", "packer"),
+    ("tracking server", "request log"),
+    ("worker", "feed to packer"),
+    ("feed to packer", "packer"),
     ("packer", "tally"),
     ("packer", "tracking pool"),
+    ("packer", "sealer"),
+    ("monitor of the sealer", "sealer"),
+    ("sealer", "data directory"),
     ("heartbeat", "tracking pool"),
     ("tracking pool", "stocktaking"),
-    ("stocktaking", "data directory"),
+    ("request log", "stocktaking"),
 ];
 
 /// Updates that a slow subscriber may lag behind before it misses some: more than there ever are.
@@ -72,12 +92,16 @@ enum Update {
 /// The guards of what runs on tokio, in the order in which it was started: the worst for dropping.
 pub(crate) struct Tracking {
     stock: ResourceGuard<Arc<OnceLock<Stock>>>,
-    pool: ResourceGuard<Arc<SqlitePool>>,
-    tally: ResourceGuard<Arc<Tally>>,
-    packer: ResourceGuard<()>,
+    pool: ResourceGuard<SqlitePool>,
+    _log: ResourceGuard<LogWriter>,
+    _tally: ResourceGuard<Task>,
+    counted: Arc<Tally>,
+    sealer: Sealer,
+    packer: Packer,
     heartbeat: ResourceGuard<Heartbeat>,
-    server: ResourceGuard<Server>,
+    server: Server,
     courier: ResourceGuard<Arc<Courier>>,
+    probe: Probe,
     /// What the traffic was told has been stored.
     acknowledged: OnceLock<Scans>,
 }
@@ -114,17 +138,34 @@ impl Tracking {
         let (updates, _) = broadcast::channel(UPDATES);
         let stock = stocktaking::arrange(manager, directory)?;
         let pool = pool::open(manager, directory, &stock).await?;
-        let tally = tally::start(manager, updates.subscribe())?;
-        let packer = packer::start(manager, feed, &pool, &tally, updates.clone())?;
+        let (lines, log) = log::open(manager, directory, &stock)?;
+        let (tally, counted) = tally::start(manager, updates.subscribe())?;
+        let heard_by = ResourceGuard::id(&tally);
+        let (sealer, press) = sealer::start(manager, directory)?;
+        let packer = packer::start(manager, feed, &pool, (&sealer, press), heard_by, updates.clone())?;
         let heartbeat = heartbeat::start(manager, &pool)?;
-        let server = server::start(manager, &pool, &tally, updates).await?;
+        let server = server::start(manager, &pool, (lines, &log), heard_by, updates).await?;
         let courier = courier::connect(manager, &server).await?;
+        let probe = probe::start(manager, &server)?;
         let acknowledged = OnceLock::new();
-        Ok(Tracking { stock, pool, tally, packer, heartbeat, server, courier, acknowledged })
+        Ok(Tracking {
+            stock,
+            pool,
+            _log: log,
+            _tally: tally,
+            counted,
+            sealer,
+            packer,
+            heartbeat,
+            server,
+            courier,
+            probe,
+            acknowledged,
+        })
     }
 
     /// What the workers feed with orders.
     pub(crate) fn packer(&self) -> ResourceId {
-        ResourceGuard::id(&self.packer)
+        ResourceGuard::id(&self.packer.subscription)
     }
 }

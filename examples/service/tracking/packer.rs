@@ -4,61 +4,55 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use castoff::{Category, ResourceGuard, ResourceManager};
+use castoff::adapters::{Listener, Task};
+use castoff::{ResourceGuard, ResourceId, ResourceManager};
 use sqlx::SqlitePool;
 use tokio::sync::broadcast::Sender;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::Result;
 use crate::audit::Feed;
-use crate::tracking::tally::Tally;
-use crate::tracking::{Update, background};
+use crate::tracking::Update;
+use crate::tracking::sealer::{Press, Sealer};
+
+pub(crate) struct Packer {
+    _task: ResourceGuard<Task>,
+    pub(crate) subscription: ResourceGuard<Listener<Feed>>,
+}
 
 pub(crate) fn start(
     manager: &ResourceManager,
     feed: &Arc<Feed>,
-    pool: &ResourceGuard<Arc<SqlitePool>>,
-    tally: &ResourceGuard<Arc<Tally>>,
+    pool: &ResourceGuard<SqlitePool>,
+    (sealer, mut press): (&Sealer, Press),
+    tally: ResourceId,
     updates: Sender<Update>,
-) -> Result<ResourceGuard<()>> {
+) -> Result<Packer> {
     let (sender, mut orders) = unbounded_channel();
-    feed.subscribe("packer", move |id| {
-        let _ = sender.send(id);
+    let there = SqlitePool::clone(pool);
+    // It needs no token: the channel is closed once the subscription has ended, and then all was heard.
+    let task = Task::spawn("packer", |_| async move {
+        while let Some(id) = orders.recv().await {
+            if let Err(error) = pack(&there, &mut press, &updates, id).await {
+                eprintln!("packer: {error}");
+            }
+        }
     });
-    let registration = manager
+    let task = manager
         .resource("packer")
-        .category(Category::Event)
         .description("makes a parcel of every order")
-        .depends_on(tally)
-        .depends_on(pool)
-        .timeout(Duration::from_secs(5));
-    let (feed, pool) = (Arc::clone(feed), Arc::clone(pool));
-    background::start(
-        registration,
-        |stop| async move {
-            loop {
-                let order = tokio::select! {
-                    order = orders.recv() => order,
-                    () = stop.cancelled() => break,
-                };
-                if let Some(id) = order {
-                    pack(&pool, &updates, id).await;
-                }
-            }
-            feed.unsubscribe("packer");
-            // The workers have ended before this was asked to: what has come by now is all.
-            while let Ok(id) = orders.try_recv() {
-                pack(&pool, &updates, id).await;
-            }
-        },
-        |_| (),
-    )
+        .depends_on_all([tally, ResourceGuard::id(pool), ResourceGuard::id(&sealer.process)])
+        .timeout(Duration::from_secs(5))
+        .adopt(task)?;
+    let subscription = Listener::of("feed to packer", feed, move |id| sender.send(*id).unwrap_or(()));
+    let subscription = manager.resource("feed to packer").depends_on(&task).adopt(subscription)?;
+    Ok(Packer { _task: task, subscription })
 }
 
-async fn pack(pool: &SqlitePool, updates: &Sender<Update>, id: i64) {
-    match sqlx::query("INSERT INTO parcels (id) VALUES (?1)").bind(id).execute(pool).await {
-        // An error would only say that nobody listens.
-        Ok(_) => drop(updates.send(Update::Parcel)),
-        Err(error) => eprintln!("packer: {error}"),
-    }
+async fn pack(pool: &SqlitePool, press: &mut Press, updates: &Sender<Update>, id: i64) -> Result<()> {
+    let seal = press.seal(id).await?;
+    sqlx::query("INSERT INTO parcels (id, seal) VALUES (?1, ?2)").bind(id).bind(seal).execute(pool).await?;
+    // An error would only say that nobody listens.
+    drop(updates.send(Update::Parcel));
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use castoff::{Category, ResourceGuard, ResourceManager};
+use castoff::{ResourceGuard, ResourceManager};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -15,7 +15,7 @@ use crate::tracking::stocktaking::Stock;
 const CONNECTIONS: u32 = 4;
 
 const SCHEMA: &str = "
-    CREATE TABLE parcels (id INTEGER PRIMARY KEY);
+    CREATE TABLE parcels (id INTEGER PRIMARY KEY, seal TEXT NOT NULL);
     CREATE TABLE scans (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
     CREATE TABLE heartbeats (id INTEGER PRIMARY KEY);
 ";
@@ -28,7 +28,7 @@ pub(crate) async fn open(
     manager: &ResourceManager,
     directory: &ResourceGuard<DataDirectory>,
     stock: &ResourceGuard<Arc<OnceLock<Stock>>>,
-) -> Result<ResourceGuard<Arc<SqlitePool>>> {
+) -> Result<ResourceGuard<SqlitePool>> {
     let options = SqliteConnectOptions::new()
         .filename(file(directory))
         .create_if_missing(true)
@@ -38,12 +38,11 @@ pub(crate) async fn open(
     sqlx::raw_sql(SCHEMA).execute(&pool).await?;
     let guard = manager
         .resource("tracking pool")
-        .category(Category::Database)
         .description(format!("up to {CONNECTIONS} connections to {}", file(directory).display()))
         .depends_on(stock)
         .timeout(Duration::from_secs(5))
         // It waits until every connection has come back, so it must not run before those who hold one have
         // ended.
-        .guard_value_async(pool, |pool| async move { pool.close().await })?;
+        .adopt(pool)?;
     Ok(guard)
 }

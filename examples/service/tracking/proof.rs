@@ -1,8 +1,9 @@
 //! The proof at the end for the asynchronous half: nothing lost, and nothing left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,8 +12,11 @@ use tokio::runtime::Runtime;
 
 use crate::Result;
 use crate::checklist::{Checklist, Finding};
+use crate::checksums::checksum;
 use crate::leftovers::eventually;
 use crate::stack::Stack;
+use crate::tracking::probe::Answers;
+use crate::tracking::routes::Answered;
 use crate::tracking::stocktaking::Stock;
 use crate::tracking::tally::Tally;
 use crate::tracking::traffic::Scans;
@@ -27,7 +31,11 @@ pub(crate) struct Proof {
     stock: Arc<OnceLock<Stock>>,
     tally: Arc<Tally>,
     heartbeats: Arc<AtomicU64>,
-    pool: Arc<SqlitePool>,
+    pool: SqlitePool,
+    sealer: u32,
+    sealer_ended_early: Arc<AtomicBool>,
+    probes: Arc<Answers>,
+    answered: Arc<Answered>,
     address: SocketAddr,
     runtime: Arc<Runtime>,
 }
@@ -39,10 +47,14 @@ impl Proof {
             orders: stack.database.orders()?.into_keys().collect(),
             acknowledged: tracking.acknowledged.get().ok_or("there was no traffic")?.clone(),
             stock: Arc::clone(&tracking.stock),
-            tally: Arc::clone(&tracking.tally),
+            tally: Arc::clone(&tracking.counted),
             heartbeats: Arc::clone(&tracking.heartbeat.written),
-            pool: Arc::clone(&tracking.pool),
-            address: tracking.server.address,
+            pool: SqlitePool::clone(&tracking.pool),
+            sealer: tracking.sealer.process.id(),
+            sealer_ended_early: Arc::clone(&tracking.sealer.ended_early),
+            probes: Arc::clone(&tracking.probe.answers),
+            answered: Arc::clone(&tracking.server.answered),
+            address: tracking.server.address(),
             runtime: Arc::clone(&stack.runtime),
         })
     }
@@ -51,7 +63,10 @@ impl Proof {
     pub(crate) fn check(self, checklist: &mut Checklist) {
         checklist.check("nothing lost: stocktaking", self.all_on_disk());
         checklist.check("nothing lost: tally", self.all_heard());
+        checklist.check("nothing lost: request log", self.all_logged());
+        checklist.check("sealer and probe", self.watched_well());
         checklist.check("nothing left: tracking server", self.no_server());
+        checklist.check("nothing left: sealer", self.no_sealer());
         checklist.check("nothing left: tracking pool", self.no_pool());
         checklist.check("nothing left: tasks", self.no_tasks());
     }
@@ -62,8 +77,8 @@ impl Proof {
         let (parcels, scans) = (stock.parcels.len(), stock.scans.len());
         let heartbeats = self.heartbeats.load(Ordering::SeqCst);
         let found = format!("{parcels} parcels, {scans} scans, {} heartbeats", stock.heartbeats);
-        if (&stock.parcels, &stock.scans, stock.heartbeats) == (&self.orders, &self.acknowledged, heartbeats)
-        {
+        let sealed: BTreeMap<_, _> = self.orders.iter().map(|id| (*id, checksum(&id.to_string()))).collect();
+        if (&stock.parcels, &stock.scans, stock.heartbeats) == (&sealed, &self.acknowledged, heartbeats) {
             return Ok(found);
         }
         let (orders, scans) = (self.orders.len(), self.acknowledged.len());
@@ -78,10 +93,39 @@ impl Proof {
         if (parcels, scans) == all { Ok(heard) } else { Err(format!("{heard}, not of {all:?}")) }
     }
 
+    fn all_logged(&self) -> Finding {
+        let logged = self.stock.get().ok_or("the stock was not taken")?.logged;
+        let answered =
+            self.answered.requests.load(Ordering::SeqCst) + self.answered.messages.load(Ordering::SeqCst);
+        let found = format!("{logged} lines for {answered} answers");
+        if logged == answered { Ok(found) } else { Err(found) }
+    }
+
+    /// The sealer's monitor and the probe had nothing bad to tell.
+    fn watched_well(&self) -> Finding {
+        let (well, not) = (self.probes.well.load(Ordering::SeqCst), self.probes.not.load(Ordering::SeqCst));
+        let early = self.sealer_ended_early.load(Ordering::SeqCst);
+        let found = format!("{well} probes answered, {not} not");
+        match (well, not, early) {
+            (_, _, true) => Err("the sealer ended before its time".to_owned()),
+            (1.., 0, false) => Ok(found),
+            _ => Err(found),
+        }
+    }
+
     fn no_server(&self) -> Finding {
         match TcpStream::connect(self.address) {
             Ok(_) => Err(format!("{} still answers", self.address)),
             Err(refused) => Ok(format!("{}: {refused}", self.address)),
+        }
+    }
+
+    /// Also not as a zombie, which still has its place in `/proc`.
+    fn no_sealer(&self) -> Finding {
+        let pid = self.sealer;
+        match Path::new(&format!("/proc/{pid}")).exists() {
+            true => Err(format!("process {pid} is still there")),
+            false => Ok(format!("process {pid} has ended")),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the tracking server answers, over HTTP and over WebSocket.
 
+use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +14,7 @@ use axum::routing::{get, post};
 use sqlx::SqlitePool;
 use tokio::sync::broadcast::Sender;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tracing_appender::non_blocking::NonBlocking;
 
 use crate::tracking::Update;
 
@@ -29,11 +31,11 @@ pub(crate) struct Answered {
 /// What every handler has at hand.
 #[derive(Clone)]
 pub(crate) struct Desk {
-    pub(crate) pool: Arc<SqlitePool>,
+    pub(crate) pool: SqlitePool,
     pub(crate) updates: Sender<Update>,
     pub(crate) answered: Arc<Answered>,
+    pub(crate) log: NonBlocking,
     pub(crate) closing: CancellationToken,
-    pub(crate) conversations: TaskTracker,
 }
 
 pub(crate) fn routes(desk: Desk) -> Router {
@@ -41,19 +43,20 @@ pub(crate) fn routes(desk: Desk) -> Router {
         .route("/scans", post(take_scan))
         .route("/scans/{id}", get(show_scan))
         .route("/live", get(live))
+        .route("/health", get(|| async { "well" }))
         .with_state(desk)
 }
 
 async fn take_scan(State(desk): State<Desk>, text: String) -> Answer {
     let id = desk.store(&text).await?;
-    desk.answered.requests.fetch_add(1, Ordering::SeqCst);
+    desk.note_request(format_args!("POST /scans {id}"));
     Ok((StatusCode::CREATED, id.to_string()))
 }
 
 async fn show_scan(State(desk): State<Desk>, Path(id): Path<i64>) -> Answer {
     let query = sqlx::query_scalar("SELECT text FROM scans WHERE id = ?1").bind(id);
-    let text: Option<String> = query.fetch_optional(&*desk.pool).await?;
-    desk.answered.requests.fetch_add(1, Ordering::SeqCst);
+    let text: Option<String> = query.fetch_optional(&desk.pool).await?;
+    desk.note_request(format_args!("GET /scans/{id}"));
     Ok(match text {
         Some(text) => (StatusCode::OK, text),
         None => (StatusCode::NOT_FOUND, format!("there is no scan {id}")),
@@ -61,20 +64,27 @@ async fn show_scan(State(desk): State<Desk>, Path(id): Path<i64>) -> Answer {
 }
 
 async fn live(State(desk): State<Desk>, upgrade: WebSocketUpgrade) -> Response {
-    // Taken while the request is still the server's: from then on it waits for this conversation, too.
-    let token = desk.conversations.token();
     upgrade.max_message_size(LONGEST_MESSAGE).on_upgrade(move |socket| async move {
         if let Err(error) = desk.converse(socket).await {
             println!("(the tracking server hung up: {error})");
         }
-        drop(token);
     })
 }
 
 impl Desk {
+    fn note_request(&self, what: fmt::Arguments<'_>) {
+        self.answered.requests.fetch_add(1, Ordering::SeqCst);
+        self.note(what);
+    }
+
+    /// Nobody waits for the disk here.
+    fn note(&self, what: fmt::Arguments<'_>) {
+        // The log is open as long as the server.
+        drop(self.log.clone().write_all(format!("{what}\n").as_bytes()));
+    }
+
     async fn store(&self, text: &str) -> sqlx::Result<i64> {
-        let scan =
-            sqlx::query("INSERT INTO scans (text) VALUES (?1)").bind(text).execute(&*self.pool).await?;
+        let scan = sqlx::query("INSERT INTO scans (text) VALUES (?1)").bind(text).execute(&self.pool).await?;
         // An error would only say that nobody listens.
         drop(self.updates.send(Update::Scan));
         Ok(scan.last_insert_rowid())
@@ -92,6 +102,7 @@ impl Desk {
                 Some(Message::Text(text)) => {
                     let id = self.store(&text).await?;
                     self.answered.messages.fetch_add(1, Ordering::SeqCst);
+                    self.note(format_args!("message {id}"));
                     socket.send(Message::text(id.to_string())).await?;
                 }
                 // The answer to a goodbye is sent by the next look for a message, which finds the end.

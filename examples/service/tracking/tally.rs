@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use castoff::{Category, ResourceGuard, ResourceManager};
+use castoff::adapters::Task;
+use castoff::{ResourceGuard, ResourceManager};
 use tokio::sync::broadcast::Receiver;
 
 use crate::Result;
-use crate::tracking::{Update, background};
+use crate::tracking::Update;
 
 #[derive(Default)]
 pub(crate) struct Tally {
@@ -25,34 +26,29 @@ impl Tally {
     }
 }
 
+/// The guard of the task, and what it counts.
 pub(crate) fn start(
     manager: &ResourceManager,
     mut updates: Receiver<Update>,
-) -> Result<ResourceGuard<Arc<Tally>>> {
+) -> Result<(ResourceGuard<Task>, Arc<Tally>)> {
     let tally = Arc::new(Tally::default());
     let counted = Arc::clone(&tally);
-    let registration = manager
+    // A listener of castoff's would leave what is still in the channel; this has to hear of all.
+    let task = Task::spawn("tally", |stop| async move {
+        while let Some(update) = stop.run_until_cancelled(updates.recv()).await {
+            // What it misses by lagging behind, the proof at the end finds missing.
+            let Ok(update) = update else { continue };
+            counted.count(update);
+        }
+        // Who sends updates has ended before this was asked to: what has come by now is all.
+        while let Ok(update) = updates.try_recv() {
+            counted.count(update);
+        }
+    });
+    let guard = manager
         .resource("tally")
-        .category(Category::Event)
         .description("hears of every parcel and scan")
-        .timeout(Duration::from_secs(5));
-    background::start(
-        registration,
-        |stop| async move {
-            loop {
-                let update = tokio::select! {
-                    update = updates.recv() => update,
-                    () = stop.cancelled() => break,
-                };
-                // What it misses by lagging behind, the proof at the end finds missing.
-                let Ok(update) = update else { continue };
-                counted.count(update);
-            }
-            // Who sends updates has ended before this was asked to: what has come by now is all.
-            while let Ok(update) = updates.try_recv() {
-                counted.count(update);
-            }
-        },
-        |_| tally,
-    )
+        .timeout(Duration::from_secs(5))
+        .adopt(task)?;
+    Ok((guard, tally))
 }

@@ -26,7 +26,7 @@ pub(crate) type Scans = BTreeMap<i64, String>;
 pub(crate) fn run(stack: &Stack, checklist: &mut Checklist) -> Result<()> {
     let tracking = &stack.tracking;
     let start = Instant::now();
-    let address = tracking.server.address;
+    let address = tracking.server.address();
     let scans = thread::scope(|threads| {
         let clients: Vec<_> =
             (1..=CLIENTS).map(|number| threads.spawn(move || client(address, number))).collect();
