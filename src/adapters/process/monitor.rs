@@ -245,3 +245,56 @@ impl fmt::Debug for ProcessMonitor {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// A child that is watched without a descriptor for it, as on systems that have none.
+    fn without_handle() -> (ChildProcess, Process) {
+        let child = ChildProcess::spawn(Command::new("sleep").arg("600")).expect("sleep is there");
+        let process = Process { handle: None, leader: Arc::downgrade(child.leader()) };
+        (child, process)
+    }
+
+    fn end(child: &ChildProcess) {
+        let leader = child.leader();
+        leader.signal(rustix::process::Signal::KILL).expect("it is ours");
+        assert!(leader.ends_within(Duration::from_secs(10)).expect("it is ours"));
+    }
+
+    #[test]
+    fn without_a_descriptor_the_end_is_seen_by_looking_and_before_and_after_the_reap() {
+        let (child, process) = without_handle();
+        let (stopped, _stop) = UnixStream::pair().expect("a pair");
+        let watching = std::thread::spawn(move || {
+            assert!(process.has_ended_before(&stopped));
+            process
+        });
+        end(&child);
+        let process = watching.join().expect("it saw the end");
+        assert_eq!(process.status().map(|status| status.to_string()).as_deref(), Some("signal: 9 (SIGKILL)"));
+        child.leader().reap().expect("it has ended");
+        let (stopped, _stop) = UnixStream::pair().expect("a pair");
+        assert!(process.has_ended_before(&stopped));
+        assert!(process.status().is_some());
+    }
+
+    #[test]
+    fn without_a_descriptor_a_stop_is_seen_and_a_child_that_nobody_has_any_more_has_no_end() {
+        let (child, process) = without_handle();
+        let (stopped, stop) = UnixStream::pair().expect("a pair");
+        stop.shutdown(Shutdown::Both).expect("it is open");
+        assert!(!process.has_ended_before(&stopped));
+        // Also where both are seen at once.
+        end(&child);
+        assert!(!process.has_ended_before(&stopped));
+
+        child.leader().reap().expect("it has ended");
+        drop(child);
+        let (stopped, _stop) = UnixStream::pair().expect("a pair");
+        assert!(!process.has_ended_before(&stopped));
+    }
+}
