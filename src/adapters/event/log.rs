@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -160,6 +161,9 @@ struct Account(Arc<Written>);
 
 impl Drop for Account {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.note::<()>(Err(io::Error::other("it panicked, and its thread has ended"))).ok();
+        }
         self.0.state().ended = true;
         self.0.changed.notify_all();
     }
@@ -185,7 +189,9 @@ impl Written {
         let waited = self.changed.wait_timeout_while(state, left, |state| !state.ended);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         match (state.first.take(), state.ended) {
-            (Some(first), _) => Err(format!("{} writes of the log failed, at first: {first}", state.errors)),
+            (Some(first), _) => {
+                Err(format!("errors in writing the log: {}, at first: {first}", state.errors))
+            }
             (None, true) => Ok(()),
             (None, false) => Err(held_back(start)),
         }

@@ -6,8 +6,8 @@
 //! A pair of sockets and not a pipe: it is shut also where a forked child has the other end, and nobody has to write to
 //! one whose reader has gone, at which a program may die.
 //!
-//! Invariant: the pair is looked at first. So nobody is called once it is shut, but for a call that has begun, and for that
-//! the cleanup waits.
+//! Invariant: the thread ends once the pair is shut, after at most one call, and the cleanup waits for it. What has ended
+//! before the cleanup is told for certain: the process is looked at before the pair.
 
 use std::fmt;
 use std::io;
@@ -43,7 +43,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// child, and it is cleaned first: the end that the teardown brings about is not told. Make the child depend on the
 /// monitor, and it is.
 ///
-/// Its cleanup lets no call begin any more, and waits for one that runs: after it there is none. On the monitor's own
+/// An end before the cleanup is told, and the cleanup waits for that: after it there is no call. On the monitor's own
 /// thread (a call that ends its monitor) it does not wait. A closure that panicked fails the cleanup. One that hangs is left
 /// alone at the cleanup's timeout; there is no last resort.
 ///
@@ -157,13 +157,8 @@ struct Process {
 impl Process {
     /// Waits until it has ended, or until the other end of the pair is shut. Whether it has ended.
     fn has_ended_before(&self, stopped: &UnixStream) -> bool {
+        let mut pause = self.handle.is_none().then_some(Duration::ZERO);
         loop {
-            let seen = if self.handle.is_none() { self.look() } else { Some(Seen::Running) };
-            let pause = match (&self.handle, seen) {
-                (Some(_), _) => None,
-                (None, Some(Seen::Running)) => Some(PAUSE),
-                (None, _) => Some(Duration::ZERO),
-            };
             let mut both = vec![PollFd::new(stopped, PollFlags::IN)];
             both.extend(self.handle.as_ref().map(|handle| PollFd::new(handle, PollFlags::IN)));
             match poll(&mut both, pause.and_then(|pause| Timespec::try_from(pause).ok()).as_ref()) {
@@ -173,13 +168,18 @@ impl Process {
                 Err(_) => return false,
             }
             let is_ready = |at: usize| both.get(at).is_some_and(|fd| !fd.revents().is_empty());
-            match seen {
-                _ if is_ready(0) => return false,
-                Some(Seen::Running) if !is_ready(1) => (),
-                // Nobody has it any more, and there is no descriptor for it.
-                None => return false,
-                Some(_) => return true,
+            let is_running = match self.handle {
+                Some(_) => !is_ready(1),
+                // If nobody has it any more, nobody will know.
+                None => match self.look() {
+                    Some(seen) => seen == Seen::Running,
+                    None => return false,
+                },
+            };
+            if !is_running || is_ready(0) {
+                return !is_running;
             }
+            pause = pause.map(|_| PAUSE);
         }
     }
 
@@ -288,9 +288,9 @@ mod tests {
         let (stopped, stop) = UnixStream::pair().expect("a pair");
         stop.shutdown(Shutdown::Both).expect("it is open");
         assert!(!process.has_ended_before(&stopped));
-        // Also where both are seen at once.
+        // Where both are there, what has ended is told.
         end(&child);
-        assert!(!process.has_ended_before(&stopped));
+        assert!(process.has_ended_before(&stopped));
 
         child.leader().reap().expect("it has ended");
         drop(child);

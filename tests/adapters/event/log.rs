@@ -162,7 +162,26 @@ fn an_error_of_the_writer_is_told() {
         log.write_all(b"one").unwrap();
         log.write_all(b"two").unwrap();
         let error = ResourceGuard::close(manager().adopt(writer)).unwrap_err().to_string();
-        assert!(error.contains("2 writes of the log failed, at first: no storage space"), "{error}");
+        assert!(error.contains("errors in writing the log: 2, at first: no storage space"), "{error}");
+    });
+}
+
+#[test]
+fn a_writer_that_panicked_is_told() {
+    alone(|| {
+        struct Panics;
+        impl Write for Panics {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                panic!("out of ink")
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (mut log, writer) = LogWriter::new(Panics);
+        log.write_all(b"one").unwrap();
+        let error = ResourceGuard::close(manager().adopt(writer)).unwrap_err().to_string();
+        assert!(error.contains("errors in writing the log: 1, at first: it panicked"), "{error}");
     });
 }
 
