@@ -141,8 +141,8 @@ impl Tracking {
         let (lines, log) = log::open(manager, directory, &stock)?;
         let (tally, counted) = tally::start(manager, updates.subscribe())?;
         let heard_by = ResourceGuard::id(&tally);
-        let (sealer, press) = sealer::start(manager, directory)?;
-        let packer = packer::start(manager, feed, &pool, (&sealer, press), heard_by, updates.clone())?;
+        let sealer = sealer::start(manager, directory)?;
+        let packer = packer::start(manager, feed, &pool, &sealer, heard_by, updates.clone())?;
         let heartbeat = heartbeat::start(manager, &pool)?;
         let server = server::start(manager, &pool, (lines, &log), heard_by, updates).await?;
         let courier = courier::connect(manager, &server).await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use castoff::adapters::{Listener, Task};
 use castoff::{ResourceGuard, ResourceId, ResourceManager};
 use sqlx::SqlitePool;
+use tokio::sync::Mutex;
 use tokio::sync::broadcast::Sender;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -24,16 +25,16 @@ pub(crate) fn start(
     manager: &ResourceManager,
     feed: &Arc<Feed>,
     pool: &ResourceGuard<SqlitePool>,
-    (sealer, mut press): (&Sealer, Press),
+    sealer: &Sealer,
     tally: ResourceId,
     updates: Sender<Update>,
 ) -> Result<Packer> {
     let (sender, mut orders) = unbounded_channel();
-    let there = SqlitePool::clone(pool);
+    let (there, press) = (SqlitePool::clone(pool), Arc::clone(&sealer.press));
     // It needs no token: the channel is closed once the subscription has ended, and then all was heard.
     let task = Task::spawn("packer", |_| async move {
         while let Some(id) = orders.recv().await {
-            if let Err(error) = pack(&there, &mut press, &updates, id).await {
+            if let Err(error) = pack(&there, &press, &updates, id).await {
                 eprintln!("packer: {error}");
             }
         }
@@ -49,8 +50,8 @@ pub(crate) fn start(
     Ok(Packer { _task: task, subscription })
 }
 
-async fn pack(pool: &SqlitePool, press: &mut Press, updates: &Sender<Update>, id: i64) -> Result<()> {
-    let seal = press.seal(id).await?;
+async fn pack(pool: &SqlitePool, press: &Mutex<Press>, updates: &Sender<Update>, id: i64) -> Result<()> {
+    let seal = press.lock().await.seal(id).await?;
     sqlx::query("INSERT INTO parcels (id, seal) VALUES (?1, ?2)").bind(id).bind(seal).execute(pool).await?;
     // An error would only say that nobody listens.
     drop(updates.send(Update::Parcel));

@@ -8,6 +8,7 @@ use castoff::adapters::{ChildProcess, ProcessMonitor};
 use castoff::{ResourceGuard, ResourceManager};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::Mutex;
 
 use crate::Result;
 use crate::checksums::Manners;
@@ -17,6 +18,8 @@ pub(crate) struct Sealer {
     pub(crate) process: ResourceGuard<ChildProcess>,
     _monitor: ResourceGuard<ProcessMonitor>,
     pub(crate) ended_early: Arc<AtomicBool>,
+    /// Held here too: the sealer leaves when nobody can ask it any more, and that has to wait for its cleanup.
+    pub(crate) press: Arc<Mutex<Press>>,
 }
 
 /// What seals parcels, one after the other.
@@ -25,10 +28,7 @@ pub(crate) struct Press {
     answers: BufReader<ChildStdout>,
 }
 
-pub(crate) fn start(
-    manager: &ResourceManager,
-    directory: &ResourceGuard<DataDirectory>,
-) -> Result<(Sealer, Press)> {
+pub(crate) fn start(manager: &ResourceManager, directory: &ResourceGuard<DataDirectory>) -> Result<Sealer> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(Manners::Silent.flag()).current_dir(directory.path());
     let mut process = ChildProcess::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
@@ -53,7 +53,7 @@ pub(crate) fn start(
         questions: ChildStdin::from_std(questions)?,
         answers: BufReader::new(ChildStdout::from_std(answers)?),
     };
-    Ok((Sealer { process, _monitor: monitor, ended_early }, press))
+    Ok(Sealer { process, _monitor: monitor, ended_early, press: Arc::new(Mutex::new(press)) })
 }
 
 impl Press {
