@@ -27,6 +27,8 @@ pub(crate) async fn connect(
         .category(Category::Network)
         .description("a WebSocket to the tracking server")
         .depends_on(&server.guard)
+        // It says goodbye itself: two who do so at once may cut each other short.
+        .depends_on(&server.farewell)
         .timeout(Duration::from_secs(5))
         .guard_value_async(Courier { socket: Mutex::new(socket) }, |courier| async move {
             courier.say_goodbye().await

@@ -13,7 +13,7 @@
 //!         ├─> request log ───> stocktaking
 //!         └─> tracking pool (sqlx, SQLite)
 //!               └─> stocktaking ─> data directory
-//! farewell (a word to all WebSockets) ─> tracking server
+//! courier ─> farewell (a word to all other WebSockets) ─> tracking server
 //! workers 1 to 4 ─> feed to packer ─> packer (a parcel for every order) ─> tally, tracking pool, sealer
 //! monitor of the sealer ─> sealer (a child process) ─> data directory
 //! heartbeat (an interval) ─> tracking pool
@@ -59,8 +59,9 @@ use tally::Tally;
 use traffic::Scans;
 
 /// Who needs whom, as in [`crate::stack::NEEDS`].
-pub(crate) const NEEDS: [(&str, &str); 17] = [
+pub(crate) const NEEDS: [(&str, &str); 18] = [
     ("courier", "tracking server"),
+    ("courier", "farewell"),
     ("health probe", "client of the probe"),
     ("client of the probe", "tracking server"),
     ("farewell", "tracking server"),

@@ -23,7 +23,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub(crate) struct Server {
     pub(crate) answered: Arc<Answered>,
     pub(crate) guard: ResourceGuard<HttpServer>,
-    _farewell: ResourceGuard<()>,
+    pub(crate) farewell: ResourceGuard<()>,
 }
 
 impl Server {
@@ -62,5 +62,5 @@ pub(crate) async fn start(
         .description("tells the WebSockets to say goodbye")
         .depends_on(&guard)
         .guard(move || closing.cancel())?;
-    Ok(Server { answered, guard, _farewell: farewell })
+    Ok(Server { answered, guard, farewell })
 }
