@@ -16,6 +16,9 @@ use crate::audit::Feed;
 use crate::tracking::Update;
 use crate::tracking::sealer::{Press, Sealer};
 
+/// How long it may take to pack what has come by its end: all orders, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 pub(crate) struct Packer {
     _task: ResourceGuard<Task>,
     pub(crate) subscription: ResourceGuard<Listener<Feed>>,
@@ -43,8 +46,8 @@ pub(crate) fn start(
         .resource("packer")
         .description("makes a parcel of every order")
         .depends_on_all([tally, ResourceGuard::id(pool), ResourceGuard::id(&sealer.process)])
-        .timeout(Duration::from_secs(5))
-        .adopt(task)?;
+        .timeout(PATIENCE)
+        .adopt(task.grace(PATIENCE))?;
     let subscription = Listener::of("feed to packer", feed, move |id| sender.send(*id).unwrap_or(()));
     let subscription = manager.resource("feed to packer").depends_on(&task).adopt(subscription)?;
     Ok(Packer { _task: task, subscription })
