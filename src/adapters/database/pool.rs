@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use sqlx::{Database, Error, Pool};
 
+use crate::adapters::pause::Pause;
 use crate::cleanup::Cleanup;
 use crate::id::Label;
 use crate::resource::{Category, Resource};
@@ -38,8 +39,13 @@ impl<DB: Database> Resource for Pool<DB> {
         let pool = self.clone();
         Cleanup::future(move || async move {
             pool.close().await;
-            // sqlx 0.8 leaves the connection open that came back last while it waited; the second time it finds it.
-            pool.close().await;
+            // sqlx 0.8 comes back while connections are out where others were idle, and leaves the one open that came back
+            // last while it waited.
+            let mut pause = Pause::default();
+            while pool.size() > 0 {
+                tokio::time::sleep(pause.next()).await;
+                pool.close().await;
+            }
         })
     }
 }

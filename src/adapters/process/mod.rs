@@ -16,7 +16,6 @@ mod task;
 mod tasks;
 mod worker;
 
-use super::pause;
 #[cfg(all(unix, feature = "process"))]
 pub use child::ChildProcess;
 #[cfg(all(unix, feature = "process"))]

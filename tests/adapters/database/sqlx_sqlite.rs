@@ -72,6 +72,35 @@ mod pools {
     contract!(Pooling);
 
     #[test]
+    fn it_waits_for_the_one_that_is_out_also_where_others_are_idle() {
+        alone(|| {
+            let runtime = runtime();
+            let (pool, out) = runtime.block_on(async {
+                let pool =
+                    SqlitePoolOptions::new().max_connections(4).connect("sqlite::memory:").await.unwrap();
+                let mut all = Vec::new();
+                for _ in 0..4 {
+                    all.push(pool.acquire().await.unwrap());
+                }
+                let out = all.pop();
+                drop(all);
+                (pool, out)
+            });
+            until("three to be idle", || pool.num_idle() == 3);
+            let guard = manager().adopt(pool.clone());
+            let (twin, entered) = (pool.clone(), runtime.handle().clone());
+            let gives_back = std::thread::spawn(move || {
+                until("the others to be closed", || twin.is_closed() && twin.size() == 1);
+                let _entered = entered.enter();
+                drop(out);
+            });
+            ResourceGuard::close(guard).unwrap();
+            assert_eq!(pool.size(), 0);
+            gives_back.join().unwrap();
+        });
+    }
+
+    #[test]
     fn it_closes_after_the_end_of_its_runtime() {
         alone(|| {
             let (pool, Witness { pool: twin, runtime, .. }) = Pooling::make();

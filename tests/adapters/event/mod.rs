@@ -3,9 +3,9 @@
 #[cfg(feature = "tokio")]
 mod channels;
 mod emitter;
-#[cfg(all(unix, feature = "tracing-appender"))]
-mod log;
 #[cfg(feature = "tokio")]
 mod hanging;
+#[cfg(all(unix, feature = "tracing-appender"))]
+mod log;
 #[cfg(feature = "tokio")]
 mod subscription;

@@ -1,9 +1,9 @@
 //! Sockets, servers, WebSockets.
 #![cfg(unix)]
 
-mod hanging;
 #[cfg(all(feature = "reqwest", feature = "hyper"))]
 mod client;
+mod hanging;
 #[cfg(feature = "hyper")]
 mod http;
 mod sockets;
