@@ -10,14 +10,15 @@
 //!
 //! Invariants:
 //! 1. Only resources that have or had an edge, and units of live lifted edges, have a node.
-//! 2. `index` names live nodes only. A resource's node lives until [`Graph::remove`], a manager's while a live
-//!    lifted edge touches it.
+//! 2. `index` names live nodes, and `buried` dead ones of resources. A resource's node lives until [`Graph::remove`] or
+//!    [`Graph::bury`], a manager's while a live lifted edge touches it.
 //! 3. An edge between two resources is live while both its ends are. A lifted edge counts the live edges it
 //!    stands for, and is live while that is not zero; both its ends are live then.
 //! 4. The live edges between units make no circle, and so neither do those between resources.
 //! 5. An [`Edge::Across`] comes after its lifted edge in petgraph's list of edges.
 //! 6. Dead nodes and edges together are at most as many as live ones, plus [`SLACK`], unless memory for building
-//!    anew is refused; with nothing live, nothing is held.
+//!    anew is refused, or somebody buries and will tidy up at its end; with nothing live, nothing is held.
+//! 7. As long as the version is the same no node has moved, and as long as its edges are, no edge has come.
 //!
 //! Nothing is ever unlinked: petgraph finds an edge in its neighbour's list by walking it, which would make
 //! ending the dependents of one hub quadratic. The dead stay linked until there are as many of them as of the
@@ -39,7 +40,7 @@ use crate::memory::has_room;
 
 #[cfg(test)]
 pub(crate) use self::order::LeftOut;
-pub(crate) use self::order::{Chosen, Order, Place, Why};
+pub(crate) use self::order::{Chosen, Order, Place, Ready, Why};
 
 /// How many dead nodes and edges are kept beyond the number of live ones.
 const SLACK: usize = 64;
@@ -62,7 +63,34 @@ pub(crate) struct Circle {
 pub(crate) struct Graph {
     graph: DiGraph<Node, Edge>,
     index: Map<Unit, NodeIndex>,
+    /// How many that the index names are dead.
+    buried: usize,
     live_edges: usize,
+    version: Version,
+}
+
+/// Changes with each new edge, and whenever a [`Spot`] may have moved.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Version {
+    edges: u64,
+    moves: u64,
+}
+
+/// Where a resource stands in the graph, as long as the graph's version is the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Spot(u32);
+
+impl Spot {
+    /// Of a resource that has no edge.
+    pub(crate) const NOWHERE: Spot = Spot(u32::MAX);
+
+    pub(crate) fn is_somewhere(self) -> bool {
+        self != Spot::NOWHERE
+    }
+
+    fn node(self) -> NodeIndex {
+        NodeIndex::new(self.0 as usize)
+    }
 }
 
 #[derive(Debug)]
@@ -122,6 +150,7 @@ impl Graph {
         self.graph[to].dependents += 1;
         self.graph.add_edge(from, to, weight);
         self.live_edges += 1;
+        self.version.edges += 1;
         Ok(())
     }
 
@@ -129,8 +158,54 @@ impl Graph {
     /// particular order.
     pub(crate) fn remove(&mut self, id: ResourceId) -> Vec<ResourceId> {
         let Some(at) = self.index.remove(&Unit::Resource(id)) else { return Vec::new() };
-        self.graph[at].live = false;
+        if !self.graph[at].live {
+            self.buried -= 1;
+            return Vec::new();
+        }
         let mut freed = Vec::new();
+        self.end(at, |id| freed.push(id));
+        self.compact();
+        freed
+    }
+
+    /// Forgets the resource at a spot of this version, and leaves all that is dead where it is until [`tidy`]:
+    /// for who takes many away, one after the other, and need not look any of them up. Nobody is told what this set
+    /// free.
+    ///
+    /// [`tidy`]: Graph::tidy
+    pub(crate) fn bury(&mut self, spot: Spot) {
+        if self.graph.node_weight(spot.node()).is_some_and(|node| node.live) {
+            self.buried += 1;
+            self.end(spot.node(), |_| ());
+        }
+    }
+
+    /// Lets go of the dead that were left.
+    pub(crate) fn tidy(&mut self) {
+        self.compact();
+    }
+
+    /// Whether a live resource needs the one at a spot of this version.
+    pub(crate) fn is_needed(&self, spot: Spot) -> bool {
+        self.graph.node_weight(spot.node()).is_some_and(|node| node.dependents > 0)
+    }
+
+    /// Whether an edge has come since.
+    pub(crate) fn has_grown(&self, since: Version) -> bool {
+        self.version.edges != since.edges
+    }
+
+    /// Where a resource is now that was at this spot then.
+    pub(crate) fn spot(&self, id: ResourceId, then: Spot, version: Version) -> Spot {
+        if self.version.moves == version.moves {
+            return then;
+        }
+        self.find(id).map_or(Spot::NOWHERE, |at| Spot(at.index() as u32))
+    }
+
+    /// Ends a live resource and its edges. `freed` is shown those of its dependencies that nobody needs any more.
+    fn end(&mut self, at: NodeIndex, mut freed: impl FnMut(ResourceId)) {
+        self.graph[at].live = false;
         let mut out = self.graph.neighbors_directed(at, Outgoing).detach();
         while let Some((edge, dependency)) = out.next(&self.graph) {
             if self.retire(edge, dependency) {
@@ -139,7 +214,7 @@ impl Graph {
                 if let Unit::Resource(id) = node.unit
                     && node.dependents == 0
                 {
-                    freed.push(id);
+                    freed(id);
                 }
             }
         }
@@ -147,8 +222,6 @@ impl Graph {
         while let Some((edge, dependent)) = into.next(&self.graph) {
             self.retire(edge, dependent);
         }
-        self.compact();
-        freed
     }
 
     /// Whether a live resource needs this one.
@@ -198,7 +271,10 @@ impl Graph {
     }
 
     fn find(&self, id: ResourceId) -> Option<NodeIndex> {
-        self.index.get(&Unit::Resource(id)).copied()
+        if self.index.is_empty() {
+            return None;
+        }
+        self.index.get(&Unit::Resource(id)).copied().filter(|at| self.graph[*at].live)
     }
 
     /// What the resource at a node needs, each with the lifted edge that stands for it, if there is one.
@@ -326,18 +402,23 @@ impl Graph {
 
     /// Builds the whole anew without the dead, once they are more than the living.
     fn compact(&mut self) {
-        let live = self.index.len() + self.live_edges;
+        let live = self.live_nodes() + self.live_edges;
         let dead = self.graph.node_count() + self.graph.edge_count() - live;
-        if self.index.is_empty() {
-            *self = Graph::default();
+        if self.live_nodes() == 0 {
+            let version = Version { moves: self.version.moves + 1, ..self.version };
+            *self = Graph { version, ..Graph::default() };
         } else if dead > live + SLACK && has_room(self.bytes_to_rebuild()) {
             self.rebuild();
         }
     }
 
+    fn live_nodes(&self) -> usize {
+        self.index.len() - self.buried
+    }
+
     /// What a rebuild needs beside what there is: the new graph and its index, and the notes on the old one.
     fn bytes_to_rebuild(&self) -> usize {
-        let (nodes, edges) = (self.index.len(), self.live_edges);
+        let (nodes, edges) = (self.live_nodes(), self.live_edges);
         let node = size_of::<petgraph::graph::Node<Node>>() + 2 * size_of::<(Unit, NodeIndex)>();
         let edge = size_of::<petgraph::graph::Edge<Edge>>();
         let old_node = size_of::<NodeIndex>();
@@ -347,8 +428,8 @@ impl Graph {
 
     fn rebuild(&mut self) {
         let keep: Vec<bool> = self.graph.edge_indices().map(|edge| self.is_live(edge)).collect();
-        let mut graph = DiGraph::with_capacity(self.index.len(), self.live_edges);
-        let mut index = Map::with_capacity_and_hasher(self.index.len(), Default::default());
+        let mut graph = DiGraph::with_capacity(self.live_nodes(), self.live_edges);
+        let mut index = Map::with_capacity_and_hasher(self.live_nodes(), Default::default());
         let (nodes, edges) = std::mem::take(&mut self.graph).into_nodes_edges();
         let mut new_nodes = vec![NodeIndex::end(); nodes.len()];
         for (old, node) in nodes.into_iter().enumerate().filter(|(_, node)| node.weight.live) {
@@ -365,6 +446,7 @@ impl Graph {
             };
             new_edges[old] = graph.add_edge(from, to, weight);
         }
-        (self.graph, self.index) = (graph, index);
+        (self.graph, self.index, self.buried) = (graph, index, 0);
+        self.version.moves += 1;
     }
 }

@@ -1,4 +1,7 @@
 //! All units of a teardown in a line, and what follows from it: the sequence, the classes.
+//!
+//! Where every edge of a single manager's goes down the line, the line is the sequence as it stands: the first that is left
+//! waits for nobody. That is so unless something depends on what is newer than itself, since urgency is inherited.
 
 use super::class::Ways;
 use super::ready::Ready;
@@ -13,7 +16,9 @@ const PRIORITIES: usize = 4;
 /// the most urgent, then the newest.
 pub(super) struct Line<'a> {
     tree: &'a Tree,
-    rows: Rows,
+    /// Every unit is the root's own.
+    is_flat: bool,
+    edges: Edges<'a>,
     /// By unit.
     pub(super) urgency: Vec<Priority>,
     units: Vec<u32>,
@@ -26,13 +31,13 @@ pub(super) struct Line<'a> {
 impl Line<'_> {
     pub(super) fn new<'a>(
         tree: &'a Tree,
-        links: &[Link],
-        lifted: &[(u32, u32)],
+        links: &'a [Link],
+        lifted: &'a [(u32, u32)],
         chosen: &[Chosen],
         places: &[Place],
     ) -> Line<'a> {
-        let rows = Rows::new(tree.host.len(), direct(links).chain(lifted.iter().copied()));
-        let urgency = urgency(tree, &rows, links, chosen);
+        let edges = Edges { nodes: tree.host.len(), links, lifted };
+        let urgency = urgency(tree, edges, chosen);
         let newest = newest(tree, chosen, places);
         let bucket =
             |unit: u32| tree.host[unit as usize] as usize * PRIORITIES + urgency[unit as usize] as usize;
@@ -52,13 +57,24 @@ impl Line<'_> {
             position[unit as usize] = *next;
             *next += 1;
         }
-        Line { tree, rows, urgency, units, position, start }
+        let is_flat = tree.is_flat();
+        Line { tree, is_flat, edges, urgency, units, position, start }
     }
 
     /// Takes ready units one after the other, the first in its manager's stretch each time; a child manager is
     /// gone through before its parent goes on.
     pub(super) fn sequence(&self) -> Vec<u32> {
-        let mut waits_for = self.rows.waits_for().to_vec();
+        let goes_down =
+            |(before, after): (u32, u32)| self.position[before as usize] < self.position[after as usize];
+        if self.is_flat && self.edges.iter().all(goes_down) {
+            return self.units.clone();
+        }
+        self.sorted()
+    }
+
+    fn sorted(&self) -> Vec<u32> {
+        let rows = self.edges.rows();
+        let mut waits_for = rows.waits_for().to_vec();
         let mut ready = Ready::new(self.units.len());
         for unit in self.tree.units().filter(|unit| waits_for[*unit] == 0) {
             ready.insert(self.position[unit]);
@@ -82,7 +98,7 @@ impl Line<'_> {
                     resources + place
                 }
             };
-            for &unit in self.rows.followers(ended) {
+            for &unit in rows.followers(ended) {
                 waits_for[unit as usize] -= 1;
                 if waits_for[unit as usize] == 0 {
                     ready.insert(self.position[unit as usize]);
@@ -97,6 +113,10 @@ impl Line<'_> {
     }
 
     pub(super) fn class(&self) -> Vec<u32> {
+        let resources = &self.urgency[..self.tree.resources];
+        if self.is_flat && resources.iter().all(|urgency| *urgency == resources[0]) {
+            return vec![0; self.tree.resources];
+        }
         let mut ways = Ways::new();
         let mut of_place = vec![Ways::ROOT; self.tree.parent.len()];
         let mut of_resource = vec![None; self.tree.resources];
@@ -113,12 +133,34 @@ impl Line<'_> {
     }
 }
 
+/// What ends before what, among units.
+#[derive(Clone, Copy)]
+struct Edges<'a> {
+    nodes: usize,
+    links: &'a [Link],
+    lifted: &'a [(u32, u32)],
+}
+
+impl<'a> Edges<'a> {
+    fn iter(self) -> impl Iterator<Item = (u32, u32)> + Clone + use<'a> {
+        direct(self.links).chain(self.lifted.iter().copied())
+    }
+
+    fn rows(self) -> Rows {
+        Rows::new(self.nodes, self.iter())
+    }
+}
+
 /// The units that have a part, newest first.
 fn newest(tree: &Tree, chosen: &[Chosen], places: &[Place]) -> Vec<u32> {
     let stamp = |unit: usize| match unit.checked_sub(tree.resources) {
         None => chosen[unit].stamp,
         Some(place) => places[place].stamp,
     };
+    // What one thread registered comes so.
+    if tree.units().is_sorted_by(|one, other| stamp(*one) > stamp(*other)) {
+        return tree.units().map(|unit| unit as u32).collect();
+    }
     let mut units: Vec<_> = tree.units().map(|unit| (stamp(unit), unit as u32)).collect();
     // The stable sort, for it is linear on what comes sorted, and what comes is usually by age in stretches.
     units.sort_by(|(one, _), (other, _)| other.cmp(one));
@@ -127,12 +169,12 @@ fn newest(tree: &Tree, chosen: &[Chosen], places: &[Place]) -> Vec<u32> {
 
 /// By unit: first what resources inherit from what they need, in whichever manager; then a manager is as urgent
 /// as the most urgent in it; then units inherit from each other.
-fn urgency(tree: &Tree, rows: &Rows, links: &[Link], chosen: &[Chosen]) -> Vec<Priority> {
+fn urgency(tree: &Tree, edges: Edges<'_>, chosen: &[Chosen]) -> Vec<Priority> {
     let mut urgency: Vec<Priority> = chosen.iter().map(|chosen| chosen.priority).collect();
     // Without edges between managers the last step does what the first would.
-    if links.iter().any(|link| link.lifted.is_some()) {
-        let needs = links.iter().map(|link| (link.dependent, link.dependency));
-        inherit(&Rows::new(tree.resources, needs), &mut urgency);
+    if edges.links.iter().any(|link| link.lifted.is_some()) {
+        let needs = edges.links.iter().map(|link| (link.dependent, link.dependency));
+        inherit(|| Rows::new(tree.resources, needs), &mut urgency);
     }
     urgency.resize(tree.host.len(), Priority::Low);
     // Resources first, then children before their parents.
@@ -142,15 +184,16 @@ fn urgency(tree: &Tree, rows: &Rows, links: &[Link], chosen: &[Chosen]) -> Vec<P
             urgency[host] = urgency[host].min(urgency[unit]);
         }
     }
-    inherit(rows, &mut urgency);
+    inherit(|| edges.rows(), &mut urgency);
     urgency
 }
 
 /// Makes each node as urgent as the most urgent that follows it, at any distance.
-fn inherit(rows: &Rows, urgency: &mut [Priority]) {
+fn inherit(rows: impl FnOnce() -> Rows, urgency: &mut [Priority]) {
     if urgency.iter().all(|one| *one == urgency[0]) {
         return;
     }
+    let rows = rows();
     let mut waits_for = rows.waits_for().to_vec();
     let mut sorted: Vec<u32> =
         (0..).zip(&waits_for).filter(|(_, count)| **count == 0).map(|(node, _)| node).collect();

@@ -19,10 +19,11 @@ use self::line::Line;
 use self::marks::Marks;
 use self::steps::Rows;
 use self::tree::Tree;
-use super::{Graph, Unit};
+use super::{Graph, Spot, Unit, Version};
 use crate::id::{ManagerId, ResourceId, Stamp};
 use crate::resource::Priority;
 
+pub(crate) use self::ready::Ready;
 pub(crate) use self::steps::Steps;
 
 const NONE: u32 = u32::MAX;
@@ -60,6 +61,11 @@ pub(crate) struct Order {
     pub(crate) left_out: Vec<LeftOut>,
     /// The same order as far as dependencies say it.
     pub(crate) steps: Steps,
+    /// Where each stands in the graph, in this version of it.
+    pub(crate) spots: Vec<Spot>,
+    pub(crate) version: Version,
+    /// No dependency of a chosen one was left unchosen: the end of these frees nobody else.
+    pub(crate) is_closed: bool,
 }
 
 /// A chosen resource that a live dependent holds back.
@@ -95,7 +101,7 @@ impl Graph {
     /// is left out, with everything behind it; with it, dependencies among the chosen still hold.
     pub(crate) fn order(&self, places: &[Place], chosen: &[Chosen], force: bool) -> Order {
         let among = Among::new(self, chosen);
-        let mut links = among.links();
+        let (mut links, is_closed) = among.links();
         let left_out = if force { Vec::new() } else { among.left_out(&links) };
         let mut part = vec![true; chosen.len()];
         for left in &left_out {
@@ -111,7 +117,8 @@ impl Graph {
         let (sequence, class) = (line.sequence(), line.class());
         let mut urgency = line.urgency;
         urgency.truncate(chosen.len());
-        Order { sequence, class, urgency, left_out, steps }
+        let (spots, version) = (among.nodes, self.version);
+        Order { sequence, class, urgency, left_out, steps, spots, version, is_closed }
     }
 }
 
@@ -119,19 +126,19 @@ impl Graph {
 struct Among<'a> {
     graph: &'a Graph,
     chosen: &'a [Chosen],
-    nodes: Vec<Option<NodeIndex>>,
+    nodes: Vec<Spot>,
     /// By node: the index of the chosen resource there, plus one.
     at: Marks,
 }
 
 impl Among<'_> {
     fn new<'a>(graph: &'a Graph, chosen: &'a [Chosen]) -> Among<'a> {
-        let nodes: Vec<_> = chosen.iter().map(|chosen| graph.find(chosen.id)).collect();
+        let spot =
+            |chosen: &Chosen| graph.find(chosen.id).map_or(Spot::NOWHERE, |at| Spot(at.index() as u32));
+        let nodes: Vec<_> = chosen.iter().map(spot).collect();
         let mut at = Marks::new(chosen.len(), graph.graph.node_count());
-        for (index, node) in (1..).zip(&nodes) {
-            if let Some(node) = node {
-                at.set(node.index(), index);
-            }
+        for (index, node) in (1..).zip(&nodes).filter(|(_, node)| node.is_somewhere()) {
+            at.set(node.0 as usize, index);
         }
         Among { graph, chosen, nodes, at }
     }
@@ -140,17 +147,26 @@ impl Among<'_> {
         self.at.get(node.index()).checked_sub(1)
     }
 
-    fn links(&self) -> Vec<Link> {
-        let mut links = Vec::new();
-        for (dependent, node) in (0..).zip(&self.nodes) {
-            let Some(node) = *node else { continue };
+    /// The chosen in the graph, by index.
+    fn linked(&self) -> impl Iterator<Item = (u32, NodeIndex)> {
+        (0..)
+            .zip(&self.nodes)
+            .filter(|(_, spot)| spot.is_somewhere())
+            .map(|(index, spot)| (index, spot.node()))
+    }
+
+    /// The edges among the chosen, and whether these have no others that go out.
+    fn links(&self) -> (Vec<Link>, bool) {
+        let (mut links, mut is_closed) = (Vec::new(), true);
+        for (dependent, node) in self.linked() {
             for (lifted, dependency) in self.graph.dependencies_at(node) {
-                if let Some(dependency) = self.index(dependency) {
-                    links.push(Link { dependent, dependency, lifted });
+                match self.index(dependency) {
+                    Some(dependency) => links.push(Link { dependent, dependency, lifted }),
+                    None => is_closed = false,
                 }
             }
         }
-        links
+        (links, is_closed)
     }
 
     fn left_out(&self, links: &[Link]) -> Vec<LeftOut> {
@@ -187,8 +203,7 @@ impl Among<'_> {
         for link in links {
             inside[link.dependency as usize] += 1;
         }
-        (0..).zip(&self.nodes).filter_map(move |(index, node)| {
-            let node = (*node)?;
+        self.linked().filter_map(move |(index, node)| {
             if self.graph.graph[node].dependents == inside[index as usize] {
                 return None;
             }

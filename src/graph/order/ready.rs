@@ -11,13 +11,13 @@ const BITS: usize = u64::BITS as usize;
 /// `levels[0]` has one bit for each position, each further level one bit for each word of the level before it;
 /// the last is a single word.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     levels: Vec<Vec<u64>>,
 }
 
 impl Ready {
     /// An empty set of numbers below `len`.
-    pub(super) fn new(len: usize) -> Ready {
+    pub(crate) fn new(len: usize) -> Ready {
         let mut levels = Vec::new();
         let mut words = len;
         loop {
@@ -29,36 +29,54 @@ impl Ready {
         }
     }
 
-    pub(super) fn insert(&mut self, position: u32) {
+    /// Whether it is new.
+    pub(crate) fn insert(&mut self, position: u32) -> bool {
         let mut at = position as usize;
+        let is_new = !self.contains(position);
         for level in &mut self.levels {
             let word = &mut level[at / BITS];
             let known_above = *word != 0;
             *word |= 1 << (at % BITS);
             if known_above {
-                return;
+                break;
             }
             at /= BITS;
         }
+        is_new
+    }
+
+    pub(crate) fn contains(&self, position: u32) -> bool {
+        let at = position as usize;
+        self.levels[0][at / BITS] & 1 << (at % BITS) != 0
+    }
+
+    /// The lowest number.
+    pub(crate) fn first(&self) -> Option<u32> {
+        self.first_from(0).map(|first| first as u32)
     }
 
     /// Takes the lowest number in the range out of the set.
-    pub(super) fn take_first(&mut self, range: Range<u32>) -> Option<u32> {
+    pub(crate) fn take_first(&mut self, range: Range<u32>) -> Option<u32> {
         let first = self.first_from(range.start as usize).filter(|first| *first < range.end as usize)?;
-        self.remove(first);
+        self.remove(first as u32);
         Some(first as u32)
     }
 
-    fn remove(&mut self, position: usize) {
-        let mut at = position;
+    /// Whether it was there.
+    pub(crate) fn remove(&mut self, position: u32) -> bool {
+        if !self.contains(position) {
+            return false;
+        }
+        let mut at = position as usize;
         for level in &mut self.levels {
             let word = &mut level[at / BITS];
             *word &= !(1 << (at % BITS));
             if *word != 0 {
-                return;
+                break;
             }
             at /= BITS;
         }
+        true
     }
 
     fn first_from(&self, from: usize) -> Option<usize> {

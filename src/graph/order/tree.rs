@@ -46,6 +46,11 @@ impl Tree {
         Tree { resources, host, parent, place_of }
     }
 
+    /// Whether no child manager has a part.
+    pub(super) fn is_flat(&self) -> bool {
+        self.host[self.resources..].iter().all(|host| *host == NONE)
+    }
+
     /// The units that have a part.
     pub(super) fn units(&self) -> impl Iterator<Item = usize> {
         (0..self.host.len()).filter(|unit| self.host[*unit] != NONE)
