@@ -22,6 +22,7 @@ mod locker;
 mod look;
 pub(crate) mod pile;
 pub(crate) mod queue;
+pub(crate) mod relay;
 mod release;
 pub(crate) mod shard;
 pub(crate) mod slab;
