@@ -6,12 +6,12 @@
 
 #[cfg(feature = "tokio")]
 mod flight;
+mod helpers;
 #[cfg(feature = "tokio")]
 mod reactor;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::thread;
 
 #[cfg(feature = "tokio")]
 pub(crate) use self::flight::{Flight, drive_here};
@@ -106,7 +106,7 @@ pub(crate) fn is_async_context() -> bool {
 
 /// Runs something on a helper thread; on the calling one where no other can be had.
 #[cfg(feature = "tokio")]
-pub(crate) fn elsewhere(name: &str, run: impl FnOnce() + Send + 'static) {
+pub(crate) fn elsewhere(name: &'static str, run: impl FnOnce() + Send + 'static) {
     let work = std::sync::Arc::new(Lock::new(Some(run)));
     let there = work.clone();
     let take = move || there.lock().take();
@@ -126,17 +126,18 @@ fn come_back() {
     OUTER.try_with(|stack| stack.borrow_mut().pop()).unwrap_or(None);
 }
 
-/// Starts a thread of castoff's own.
+/// Runs something on a helper thread.
 ///
 /// # Errors
 /// When the system refuses a thread, as it does at a limit of processes. What was to run is lost then, so it must
 /// not own what can't be lost.
-pub(crate) fn helper(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn helper(name: &'static str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let (inside, span) = (inside(), spans::here());
     let start = move || {
         let _span = span.enter();
         OUTER.try_with(|stack| *stack.borrow_mut() = inside).unwrap_or(());
         run();
+        OUTER.try_with(|stack| stack.borrow_mut().clear()).unwrap_or(());
     };
-    thread::Builder::new().name(name.into()).spawn(start).map(drop)
+    helpers::run(name, Box::new(start))
 }
