@@ -11,12 +11,17 @@ use crate::resource::Category;
 
 impl TeardownReport {
     /// The report of these records: in the order in which the cleanups started, those that were skipped last.
-    pub(crate) fn new(manager: Label, records: Vec<Record>, duration: Duration) -> TeardownReport {
+    pub(crate) fn new(
+        manager: Label,
+        records: impl IntoIterator<Item = Record>,
+        duration: Duration,
+    ) -> TeardownReport {
+        let records = records.into_iter();
         let mut report = TeardownReport {
             manager,
             handed_over: false,
             duration,
-            timeline: Vec::with_capacity(records.len()),
+            timeline: Vec::with_capacity(records.size_hint().0),
             skipped: Vec::new(),
             errors: Vec::new(),
             by_category: Vec::new(),
@@ -126,6 +131,7 @@ impl TeardownReport {
         self.cleaned() + self.failed() + self.timed_out()
     }
 
+    #[inline]
     fn enter(&mut self, record: Record) {
         debug_assert_eq!(
             record.skipped.is_some(),

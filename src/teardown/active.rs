@@ -14,6 +14,8 @@ use crate::runtime::Flight;
 pub(crate) enum Task {
     /// The graceful cleanup of an item.
     Clean(u32),
+    /// Those of several that may start now, one after the other.
+    Stretch(Vec<u32>),
     /// What follows when it was given up: the last resort, and the end.
     Force(Box<Overdue>),
     /// Deferred resources outside the selection that nothing holds back any more.

@@ -53,7 +53,7 @@ pub(crate) struct Choice {
 /// Looks at what is live below this manager now. `watch`: its ends will be waited for.
 pub(crate) fn choose(root: &Arc<Node>, selection: &Selection, watch: bool) -> Choice {
     let nodes = root.subtree();
-    let mut items = Vec::new();
+    let mut items = Vec::with_capacity(if selection.is_all() { registry().live_count(root) } else { 0 });
     match &selection.ids {
         Some(ids) => {
             for id in ids {
@@ -120,6 +120,11 @@ impl Choice {
 }
 
 impl Selection {
+    /// Whether it leaves hardly anything out.
+    fn is_all(&self) -> bool {
+        self.categories.is_empty() && self.tags.is_empty() && self.priorities.is_empty() && self.ids.is_none()
+    }
+
     pub(super) fn takes(&self, seen: &Seen<'_>) -> bool {
         let entry = seen.entry;
         let any = |wanted: bool, found: bool| !wanted || found;

@@ -88,6 +88,6 @@ impl Run {
                 None => return,
             }
         }
-        self.went_on(&state);
+        self.went_on(&state, 0);
     }
 }

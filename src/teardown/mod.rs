@@ -16,6 +16,7 @@ mod pressure;
 mod run;
 mod shutdown;
 mod state;
+mod stretch;
 mod watch;
 mod worker;
 

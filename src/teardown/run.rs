@@ -27,6 +27,7 @@ use crate::teardown::away::Cancel;
 use crate::teardown::choose::{Choice, Item};
 use crate::teardown::inbox::Inbox;
 use crate::teardown::state::{Line, NOBODY, State, Status};
+use crate::teardown::stretch::SHORTEST;
 
 /// How a teardown is run.
 #[derive(Clone, Debug)]
@@ -65,6 +66,10 @@ pub(crate) struct Run {
     pub(super) line: Line,
     pub(super) options: Options,
     pub(super) inbox: Arc<Inbox>,
+    /// The inbox's: this run's own ends need not be told to it.
+    pub(super) observer: Option<u64>,
+    /// The shortest limit of those that may be done in stretches.
+    pub(super) shortest: Duration,
     pub(super) start: Instant,
     begun: Coarse,
     /// When the run ends but for last resorts, and when it ends.
@@ -101,8 +106,9 @@ pub(crate) fn run(
     let end =
         |less: Duration| options.deadline.and_then(|deadline| after(start, deadline.saturating_sub(less)));
     let (soft_end, hard_end) = (end(reserve), end(Duration::ZERO));
-    let is_async = choice.items.iter().map(|item| item.is_async).collect();
-    let line = Line::new(order, is_async, options.concurrency);
+    let line = Line::new(order, &choice.items, options.concurrency);
+    let limits = choice.items.iter().map(|item| item.limit);
+    let shortest = limits.filter(|limit| *limit >= SHORTEST).min().unwrap_or(Duration::MAX);
     let state = Mutex::new(State::new(&line, choice.items.len()));
     let run = Arc::new(Run {
         node: node.clone(),
@@ -110,7 +116,9 @@ pub(crate) fn run(
         items: choice.items,
         line,
         options,
+        observer: inbox.key(),
         inbox,
+        shortest,
         start,
         begun: Coarse::now(),
         soft_end,
@@ -129,6 +137,9 @@ pub(crate) fn run(
     }
     run.leave_out();
     run.supervise(turn);
+    if run.line.order.spots.iter().any(|spot| spot.is_somewhere()) {
+        node.tree.graph.lock().tidy();
+    }
     run.inbox.close();
     run.report()
 }
@@ -143,6 +154,7 @@ impl Run {
     pub(super) fn hold(&self) {
         let mut state = self.state();
         state.stopped.get_or_insert(SkipReason::DeadlinePassed);
+        self.stop_stretches(&mut state);
         self.watch.notify_one();
     }
 
@@ -255,6 +267,7 @@ impl Run {
             Status::Gone | Status::Over(ResourceOutcome::Cleaned | ResourceOutcome::Skipped)
         );
         if self.options.stop_on_error && !good {
+            self.stop_stretches(state);
             state.stop(&self.line, SkipReason::StoppedOnError);
         }
     }
@@ -262,21 +275,33 @@ impl Run {
     fn report(&self) -> TeardownReport {
         let duration = self.start.elapsed();
         let mut state = self.state();
-        let counted = |index: &u32| matches!(state.results[*index as usize].status, Status::Over(_));
-        let mut indexes: Vec<u32> = (0..self.items.len() as u32).filter(counted).collect();
-        let skipped = Status::Over(ResourceOutcome::Skipped);
-        indexes.sort_by_key(|index| {
-            let result = state.results[*index as usize];
-            (result.status == skipped, result.started, self.line.place(*index))
-        });
+        let indexes = self.in_order_of_start(&state);
         let mut place = vec![NOBODY; self.items.len()];
-        for (at, index) in indexes.iter().enumerate() {
-            place[*index as usize] = at as u32;
+        for (at, index) in (0..).zip(&indexes) {
+            place[*index as usize] = at;
         }
-        let records = indexes.iter().map(|index| self.record(&mut state, *index, &place)).collect();
+        let records = indexes.iter().map(|index| self.record(&mut state, *index, &place));
         TeardownReport::new(self.node.name.clone(), records, duration)
     }
 
+    /// All that have an outcome, the skipped last.
+    fn in_order_of_start(&self, state: &State) -> Vec<u32> {
+        let order = &self.line.order;
+        let counted = |index: &u32| matches!(state.results[*index as usize].status, Status::Over(_));
+        let all = order.sequence.iter().copied().chain(order.left_out.iter().map(|left| left.index));
+        let mut indexes: Vec<u32> = Vec::with_capacity(self.items.len());
+        indexes.extend(all.filter(counted));
+        let skipped = Status::Over(ResourceOutcome::Skipped);
+        // Stable: one after the other, they are in this order already, and of two that began at once the first in
+        // sequence stays the first.
+        indexes.sort_by_key(|index| {
+            let result = &state.results[*index as usize];
+            (result.status == skipped, result.started)
+        });
+        indexes
+    }
+
+    #[inline]
     fn record(&self, state: &mut State, index: u32, place: &[u32]) -> Record {
         let (item, result) = (self.item(index), state.results[index as usize]);
         let outcome = match result.status {
@@ -294,13 +319,19 @@ impl Run {
             outcome,
             started: result.started,
             duration: result.duration,
-            error: state.errors.remove(&index),
-            skipped: state.skips.remove(&index),
-            after_failed: state.after_failed.get(&index).map(|failed| self.item(*failed).label.clone()),
-            note: state.notes.remove(&index),
+            error: take_out(&mut state.errors, index),
+            skipped: take_out(&mut state.skips, index),
+            after_failed: take_out(&mut state.after_failed, index)
+                .map(|failed| self.item(failed).label.clone()),
+            note: take_out(&mut state.notes, index),
             waited_for: waited_for.filter(|_| outcome != ResourceOutcome::Skipped),
         }
     }
+}
+
+/// Most often there is nothing at all, and so nothing to look for.
+fn take_out<T>(map: &mut HashMap<u32, T>, index: u32) -> Option<T> {
+    if map.is_empty() { None } else { map.remove(&index) }
 }
 
 pub(super) fn outcome_of(kind: &CleanupErrorKind) -> ResourceOutcome {

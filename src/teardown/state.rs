@@ -6,21 +6,30 @@
 //! 2. An item is ready when everything that it waits for has ended, was skipped, or was overtaken.
 //! 3. What is in `active` is watched: it has a limit, or the run waits for it for ever on purpose.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::CleanupError;
-use crate::graph::Order;
+use crate::graph::{Order, Ready};
 use crate::id::ResourceId;
 use crate::registry::Finished;
 use crate::registry::entry::Kept;
 use crate::report::{ResourceOutcome, SkipReason};
 use crate::teardown::active::{Active, Runner, Task};
+use crate::teardown::choose::Item;
+use crate::teardown::stretch::{SHORTEST, Stretch};
 
 pub(crate) const NOBODY: u32 = u32::MAX;
 /// Last resorts that run at once, where the teardown itself is sequential: there is little time for them.
 const AT_ONCE: usize = 16;
+
+/// The longest stretch of a sequential teardown: so often its state learns what is over.
+const LONGEST: usize = 1_024;
+/// The longest of one that has others to do it meanwhile: beyond, taking them costs next to nothing for each.
+const MOST_READY: usize = 64;
+/// Cleanups that take less than this, each, are worth a longer stretch.
+const QUICK: Duration = Duration::from_micros(2);
 
 /// What became of one item so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +59,9 @@ pub(crate) struct State {
     /// By node: see `waited_for`. By item: how long the longest chain of cleanups is that ends with it.
     behind: Vec<u32>,
     chain: Vec<Duration>,
-    ready: BinaryHeap<Reverse<(u32, u32, u32)>>,
+    /// By rank.
+    ready: Ready,
+    ready_in_all: usize,
     /// How many of these are asynchronous: they need no thread of their own.
     ready_async: usize,
     pub(crate) results: Vec<ItemResult>,
@@ -59,6 +70,14 @@ pub(crate) struct State {
     /// How many of these count against the concurrency, by class.
     busy: BTreeMap<u32, usize>,
     busy_in_all: usize,
+    /// What workers do several of at once, by their numbers; each counts against the concurrency as one.
+    stretches: BTreeMap<u64, Arc<Stretch>>,
+    /// How many a stretch may have, where others could do them meanwhile.
+    pace: usize,
+    /// Where in the sequence the first stands that has not started, or before.
+    next_place: usize,
+    /// The next is not for a stretch.
+    plods: bool,
     /// The number of an item that somebody else runs.
     elsewhere: HashMap<u32, u64>,
     pub(crate) tasks: VecDeque<Task>,
@@ -73,6 +92,8 @@ pub(crate) struct State {
     pub(crate) over: bool,
     /// Why nothing starts any more.
     pub(crate) stopped: Option<SkipReason>,
+    /// What had not started is skipped.
+    stopped_for_good: bool,
     /// What the run went on without, with what stands behind it: no reason to hold that back.
     pub(crate) overtaken: HashSet<ResourceId>,
     pub(crate) errors: HashMap<u32, CleanupError>,
@@ -97,29 +118,62 @@ pub(crate) struct Line {
     pub(crate) order: Order,
     /// By item: its place in the sequence.
     place: Vec<u32>,
+    /// What is ready is begun in this order: by class, and then in sequence. Empty where that is the sequence.
+    ranks: Vec<u32>,
+    /// By item: its place in that. Empty likewise.
+    rank: Vec<u32>,
     /// By item: whether its cleanup is asynchronous.
     is_async: Vec<bool>,
+    /// By item: whether it may be done in a stretch.
+    is_plain: Vec<bool>,
     concurrency: usize,
 }
 
 impl Line {
-    pub(crate) fn new(order: Order, is_async: Vec<bool>, concurrency: usize) -> Line {
-        let mut place = vec![0; is_async.len()];
-        for (at, index) in order.sequence.iter().enumerate() {
-            place[*index as usize] = at as u32;
+    pub(crate) fn new(order: Order, items: &[Item], concurrency: usize) -> Line {
+        let place = places(&order.sequence, items.len());
+        // One after the other the sequence holds the classes already.
+        let (mut ranks, mut rank) = (Vec::new(), Vec::new());
+        if concurrency > 1 {
+            ranks = order.sequence.clone();
+            ranks.sort_by_key(|index| order.class[*index as usize]);
+            rank = places(&ranks, items.len());
         }
-        Line { order, place, is_async, concurrency: concurrency.max(1) }
+        let is_plain = |item: &Item| !item.is_async && !item.has_last_resort && item.limit >= SHORTEST;
+        Line {
+            order,
+            place,
+            ranks,
+            rank,
+            is_async: items.iter().map(|item| item.is_async).collect(),
+            is_plain: items.iter().map(is_plain).collect(),
+            concurrency: concurrency.max(1),
+        }
     }
 
-    /// An item's place in the sequence.
-    pub(crate) fn place(&self, index: u32) -> u32 {
-        self.place[index as usize]
+    fn rank(&self, index: u32) -> u32 {
+        let rank = if self.rank.is_empty() { &self.place } else { &self.rank };
+        rank[index as usize]
+    }
+
+    fn at_rank(&self, rank: u32) -> u32 {
+        let ranks = if self.ranks.is_empty() { &self.order.sequence } else { &self.ranks };
+        ranks[rank as usize]
     }
 
     /// Ranks matter only where several run at once: one after the other, the sequence holds them already.
     fn class(&self, index: u32) -> u32 {
         if self.concurrency == 1 { 0 } else { self.order.class[index as usize] }
     }
+}
+
+/// By item: where it stands in this line.
+fn places(line: &[u32], items: usize) -> Vec<u32> {
+    let mut places = vec![0; items];
+    for (at, index) in (0..).zip(line) {
+        places[*index as usize] = at;
+    }
+    places
 }
 
 impl State {
@@ -134,12 +188,17 @@ impl State {
             waits: line.order.steps.waits_for().to_vec(),
             behind: vec![NOBODY; line.order.steps.len()],
             chain: vec![Duration::ZERO; items],
-            ready: BinaryHeap::new(),
+            ready: Ready::new(line.order.sequence.len()),
+            ready_in_all: 0,
             ready_async: 0,
             results: vec![nothing; items],
             active: BTreeMap::new(),
             busy: BTreeMap::new(),
             busy_in_all: 0,
+            stretches: BTreeMap::new(),
+            pace: 1,
+            next_place: 0,
+            plods: false,
             elsewhere: HashMap::new(),
             tasks: VecDeque::new(),
             unresolved: items,
@@ -149,6 +208,7 @@ impl State {
             alarm: None,
             over: false,
             stopped: None,
+            stopped_for_good: false,
             overtaken: HashSet::new(),
             errors: HashMap::new(),
             skips: HashMap::new(),
@@ -160,10 +220,9 @@ impl State {
             late_values: HashMap::new(),
             leavings: Vec::new(),
         };
-        let free: Vec<u32> = (0..line.order.steps.len() as u32)
-            .filter(|node| state.waits[*node as usize] == 0 && line.order.steps.is_part(*node))
-            .collect();
-        for node in free {
+        let waits_for = line.order.steps.waits_for();
+        let free = |node: &u32| waits_for[*node as usize] == 0 && line.order.steps.is_part(*node);
+        for node in (0..waits_for.len() as u32).filter(free) {
             state.set_ready(line, node);
         }
         state
@@ -171,13 +230,14 @@ impl State {
 
     /// A node waits for nothing more. Virtual ones end at once.
     fn set_ready(&mut self, line: &Line, node: u32) {
+        if !line.order.steps.is_virtual(node) {
+            return self.set_item_ready(line, node);
+        }
         let mut free = vec![node];
         while let Some(node) = free.pop() {
             let behind = self.behind[node as usize];
             if !line.order.steps.is_virtual(node) {
-                self.results[node as usize].waited_for = behind;
-                self.ready.push(Reverse((line.class(node), line.place[node as usize], node)));
-                self.ready_async += usize::from(line.is_async[node as usize]);
+                self.set_item_ready(line, node);
                 continue;
             }
             for follower in line.order.steps.followers(node) {
@@ -185,6 +245,31 @@ impl State {
                     free.push(*follower);
                 }
             }
+        }
+    }
+
+    fn set_item_ready(&mut self, line: &Line, index: u32) {
+        self.results[index as usize].waited_for = self.behind[index as usize];
+        self.give_back(line, index);
+    }
+
+    /// It may start, if nothing holds it back and it has not.
+    pub(crate) fn give_back(&mut self, line: &Line, index: u32) {
+        let waits = self.waits[index as usize] > 0;
+        if waits || self.results[index as usize].status != Status::Waiting || self.stopped_for_good {
+            return;
+        }
+        if self.ready.insert(line.rank(index)) {
+            self.ready_in_all += 1;
+            self.ready_async += usize::from(line.is_async[index as usize]);
+        }
+    }
+
+    /// It is somebody's, and so no longer for anybody.
+    fn take_away(&mut self, line: &Line, index: u32) {
+        if self.ready.remove(line.rank(index)) {
+            self.ready_in_all -= 1;
+            self.ready_async -= usize::from(line.is_async[index as usize]);
         }
     }
 
@@ -210,9 +295,11 @@ impl State {
 
     /// What stands behind an item need not wait for it any more.
     pub(crate) fn release_followers(&mut self, line: &Line, index: u32) {
-        for follower in self.late_followers.remove(&index).unwrap_or_default() {
-            if self.wait_less(follower, index) {
-                self.set_ready(line, follower);
+        if !self.late_followers.is_empty() {
+            for follower in self.late_followers.remove(&index).unwrap_or_default() {
+                if self.wait_less(follower, index) {
+                    self.set_ready(line, follower);
+                }
             }
         }
         for follower in line.order.steps.followers(index) {
@@ -222,37 +309,118 @@ impl State {
         }
     }
 
-    /// What a free worker does next, if anything may start now.
-    pub(crate) fn next(&mut self, line: &Line) -> Option<Task> {
+    /// What a free worker does next, if anything may start now. `alone`: one at a time.
+    pub(crate) fn next(&mut self, line: &Line, alone: bool) -> Option<Task> {
         if let Some(task) = self.tasks.pop_front() {
             return Some(task);
         }
+        let plods = std::mem::take(&mut self.plods) || alone;
+        if !plods && let Some(items) = self.next_stretch(line) {
+            return Some(Task::Stretch(items));
+        }
         let index = self.startable(line)?;
-        Some(Task::Clean(self.take(line, index)))
+        self.take_away(line, index);
+        Some(Task::Clean(index))
     }
 
     /// The next item that may start now, if its cleanup is asynchronous.
     #[cfg(feature = "tokio")]
     pub(crate) fn next_async(&mut self, line: &Line) -> Option<u32> {
         let index = self.startable(line).filter(|index| line.is_async[*index as usize])?;
-        Some(self.take(line, index))
+        self.take_away(line, index);
+        Some(index)
     }
 
     fn startable(&self, line: &Line) -> Option<u32> {
         if self.stopped.is_some() || self.busy_in_all >= line.concurrency {
             return None;
         }
-        let Reverse((class, _, index)) = *self.ready.peek()?;
+        let index = line.at_rank(self.ready.first()?);
         // A class is not begun while one before it runs.
-        let earlier = self.busy.keys().next().is_some_and(|running| *running < class);
+        let earlier = self.busy.keys().next().is_some_and(|running| *running < line.class(index));
         (!earlier).then_some(index)
     }
 
-    /// Takes the first of what is ready.
-    fn take(&mut self, line: &Line, index: u32) -> u32 {
-        self.ready.pop();
-        self.ready_async -= usize::from(line.is_async[index as usize]);
-        index
+    /// Several that may start now, one after the other.
+    fn next_stretch(&mut self, line: &Line) -> Option<Vec<u32>> {
+        let first = self.startable(line)?;
+        let items = match line.concurrency {
+            1 if self.active.is_empty() && self.late_followers.is_empty() => self.in_sequence(line),
+            1 => Vec::new(),
+            _ => self.of_the_ready(line, line.class(first)),
+        };
+        (!items.is_empty()).then_some(items)
+    }
+
+    /// One after the other, and nothing runs elsewhere: whatever the next ones wait for, it stands before them.
+    fn in_sequence(&mut self, line: &Line) -> Vec<u32> {
+        let sequence = &line.order.sequence;
+        let is_waiting = |index: &u32| self.results[*index as usize].status == Status::Waiting;
+        let over = sequence[self.next_place..].iter().take_while(|index| !is_waiting(index)).count();
+        self.next_place += over;
+        let rest = sequence[self.next_place..].iter().filter(|index| is_waiting(index));
+        rest.take_while(|index| line.is_plain[**index as usize]).take(LONGEST).copied().collect()
+    }
+
+    /// As many as leave some for the others.
+    fn of_the_ready(&mut self, line: &Line, class: u32) -> Vec<u32> {
+        let most = self.pace.min(self.ready_in_all / line.concurrency).max(1);
+        let mut items = Vec::new();
+        while items.len() < most
+            && let Some(index) = self.ready.first().map(|rank| line.at_rank(rank))
+            && line.is_plain[index as usize]
+            && line.class(index) == class
+        {
+            self.take_away(line, index);
+            items.push(index);
+        }
+        items
+    }
+
+    pub(crate) fn begin_stretch(&mut self, line: &Line, worker: u64, stretch: Arc<Stretch>) {
+        self.count_class(stretch.first().map(|first| line.class(first)), true);
+        self.stretches.insert(worker, stretch);
+    }
+
+    pub(crate) fn end_stretch(&mut self, line: &Line, worker: u64) -> Option<Arc<Stretch>> {
+        let stretch = self.stretches.remove(&worker)?;
+        self.count_class(stretch.first().map(|first| line.class(first)), false);
+        Some(stretch)
+    }
+
+    pub(crate) fn stretch(&self, worker: u64) -> Option<&Stretch> {
+        self.stretches.get(&worker).map(|stretch| &**stretch)
+    }
+
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = &Stretch> {
+        self.stretches.values().map(|stretch| &**stretch)
+    }
+
+    pub(crate) fn stretch_numbers(&self) -> Vec<u64> {
+        self.stretches.keys().copied().collect()
+    }
+
+    pub(crate) fn has_stretches(&self) -> bool {
+        !self.stretches.is_empty()
+    }
+
+    /// An item of a stretch was cleaned.
+    pub(crate) fn settle(&mut self, line: &Line, index: u32, times: (Duration, Duration)) {
+        self.take_away(line, index);
+        self.resolve(line, index, Status::Over(ResourceOutcome::Cleaned), times, false);
+    }
+
+    /// An item of a stretch runs.
+    pub(crate) fn take_up(&mut self, line: &Line, index: u32) {
+        self.take_away(line, index);
+        self.results[index as usize].status = Status::Started;
+    }
+
+    /// A stretch came to its end, or to what is none of it.
+    pub(crate) fn keep_pace(&mut self, took: Option<Duration>, done: usize, is_all: bool) {
+        let quick = took.is_some_and(|took| took < QUICK * done as u32);
+        self.pace = if quick { (self.pace * 2).min(MOST_READY) } else { 1 };
+        self.plods |= !is_all;
     }
 
     /// Whether a worker would find something to do now.
@@ -260,12 +428,17 @@ impl State {
         !self.tasks.is_empty() || self.startable(line).is_some()
     }
 
+    /// The same beside so much that somebody does already.
+    pub(crate) fn has_more_work(&self, line: &Line, own: usize) -> bool {
+        self.tasks.len() + self.ready_in_all > own && self.has_work(line)
+    }
+
     /// How many threads there is something to do for at once, at most.
     pub(crate) fn wanted(&self, line: &Line) -> usize {
         let ready = match self.stopped {
             Some(_) => 0,
             // One thread launches all that are asynchronous.
-            None => self.ready.len() - self.ready_async + usize::from(self.ready_async > 0),
+            None => self.ready_in_all - self.ready_async + usize::from(self.ready_async > 0),
         };
         ready.min(line.concurrency).max(self.tasks.len().min(AT_ONCE.max(line.concurrency)))
     }
@@ -315,9 +488,13 @@ impl State {
         if !active.counts() {
             return;
         }
+        self.count_class(active.index.map(|index| line.class(index)), more);
+    }
+
+    fn count_class(&mut self, class: Option<u32>, more: bool) {
         let change = |count: usize| if more { count + 1 } else { count - 1 };
         self.busy_in_all = change(self.busy_in_all);
-        let Some(class) = active.index.map(|index| line.class(index)) else { return };
+        let Some(class) = class else { return };
         let left = change(self.busy.remove(&class).unwrap_or(0));
         if left > 0 {
             self.busy.insert(class, left);
@@ -389,8 +566,9 @@ impl State {
         if self.stopped.is_none() {
             self.stopped = Some(reason.clone());
         }
-        self.ready.clear();
-        self.ready_async = 0;
+        self.ready = Ready::new(line.order.sequence.len());
+        (self.ready_in_all, self.ready_async) = (0, 0);
+        self.stopped_for_good = true;
         for index in 0..self.results.len() as u32 {
             if self.results[index as usize].status == Status::Waiting && line.order.steps.is_part(index) {
                 self.skips.insert(index, reason.clone());

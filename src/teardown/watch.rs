@@ -29,6 +29,7 @@ impl Run {
             if !cancelled && self.options.is_cancelled() {
                 // What runs goes on, and is watched to its end; what has not started is somebody else's from now on.
                 cancelled = true;
+                self.stop_stretches(&mut state);
                 state.stop(&self.line, SkipReason::DeadlinePassed);
                 drop(state);
                 *turn = None;
@@ -85,6 +86,7 @@ impl Run {
         if self.soft_end.is_none_or(|end| now < end) {
             return;
         }
+        self.stop_stretches(state);
         state.stop(&self.line, SkipReason::DeadlinePassed);
         for number in state.numbers() {
             let stage = state.active(number).map(|active| &active.stage);
@@ -104,7 +106,7 @@ impl Run {
                 Task::Free(freed) => {
                     state.leavings.push((ResourceId::NONE, Finished { freed, ..Finished::default() }));
                 }
-                Task::Clean(_) => {}
+                Task::Clean(_) | Task::Stretch(_) => {}
             }
         }
     }
@@ -112,6 +114,7 @@ impl Run {
     /// Gives up what has passed its limit, and leaves what has used up the run's patience. Returns what is slow.
     fn look_after(&self, state: &mut State, now: Instant) -> Vec<u32> {
         let past = |moment: Option<Instant>| moment.is_some_and(|moment| now >= moment);
+        self.look_at_stretches(state, now);
         let mut slow = Vec::new();
         for number in state.numbers() {
             let Some(active) = state.active(number) else { continue };
@@ -205,7 +208,8 @@ impl Run {
     /// Lets what stands behind a cleanup that was left running go on, once it has waited long enough alone.
     fn overtake(&self, state: &mut State, now: Instant) {
         let Some(end) = self.soft_end else { return };
-        let busy = state.has_work(&self.line) || state.actives().any(|active| !active.left);
+        let busy =
+            state.has_work(&self.line) || state.has_stretches() || state.actives().any(|active| !active.left);
         if busy || state.actives().next().is_none() || !state.has_waiting(&self.line) {
             state.grace = None;
             return;
@@ -251,7 +255,7 @@ impl Run {
             .flatten()
             .filter(|end| *end > now);
         let actives = state.actives().filter_map(|active| active.alarm());
-        ends.chain(actives).chain(state.grace).min()
+        ends.chain(actives).chain(self.next_look(state)).chain(state.grace).min()
     }
 }
 

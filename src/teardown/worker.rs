@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::cleanup::{CleanupContext, Work};
 use crate::clock::after;
 use crate::error::CleanupErrorKind;
+use crate::events::anyone_listens;
 use crate::id::ResourceId;
 use crate::registry::entry::Entry;
 use crate::registry::{Claim, Ended, Finished, Job, registry};
@@ -13,6 +14,7 @@ use crate::report::ResourceOutcome;
 use crate::teardown::active::{Active, Overdue, Runner, Stage, Task};
 use crate::teardown::run::{Run, outcome_of};
 use crate::teardown::state::{State, Status};
+use crate::teardown::stretch::Moments;
 use crate::unwind::contain;
 use crate::work::{conclude, perform, run_freed, run_freed_but, tell_late};
 
@@ -27,11 +29,12 @@ impl Run {
     pub(super) fn work(self: &Arc<Self>, worker: u64) {
         let mut state = self.state();
         while !state.over {
-            match state.next(&self.line) {
+            match state.next(&self.line, anyone_listens()) {
                 Some(task) => match self.take_on(state, worker, task) {
                     Some(held) => state = held,
                     None => return,
                 },
+                None if self.take_from_others(&mut state) => {}
                 None => {
                     state.idle += 1;
                     self.watch.notify_one();
@@ -46,7 +49,7 @@ impl Run {
     pub(super) fn work_here(self: &Arc<Self>, worker: u64) {
         let mut state = self.state();
         state.workers += 1;
-        while let Some(task) = state.next(&self.line) {
+        while let Some(task) = state.next(&self.line, true) {
             if let Task::Clean(index) = &task {
                 state.notes.insert(
                     *index,
@@ -64,11 +67,22 @@ impl Run {
     fn take_on<'a>(self: &'a Arc<Self>, state: MutexGuard<'a, State>, worker: u64, task: Task) -> Held<'a> {
         let state = match task {
             Task::Clean(index) => self.clean(state, worker, index),
+            Task::Stretch(items) => self.run_stretch(state, worker, items),
             Task::Force(overdue) => self.force(state, worker, overdue),
             Task::Free(ids) => self.free(state, worker, ids),
         }?;
-        self.went_on(&state);
+        self.went_on(&state, 1);
         Some(state)
+    }
+
+    /// Nothing is ready: what others have taken and not begun is. Whether there was any.
+    fn take_from_others(&self, state: &mut State) -> bool {
+        for worker in state.stretch_numbers() {
+            if state.stretch(worker).is_some_and(|stretch| stretch.rest() > 0) {
+                self.stop_stretch(state, worker);
+            }
+        }
+        state.has_work(&self.line)
     }
 
     pub(super) fn watched(
@@ -78,14 +92,25 @@ impl Run {
         limit: Duration,
         stage: Stage,
     ) -> Active {
-        let now = Instant::now();
+        self.watched_since(Instant::now(), runner, index, limit, stage)
+    }
+
+    pub(super) fn watched_since(
+        &self,
+        start: Instant,
+        runner: Runner,
+        index: Option<u32>,
+        limit: Duration,
+        stage: Stage,
+    ) -> Active {
+        let Moments { limit, patience, notice } = self.moments(start, limit);
         Active {
             runner,
             index,
-            started: now,
-            limit: after(now, limit),
-            patience: self.soft_end.map(|end| now + end.saturating_duration_since(now) / 2),
-            notice: after(now, self.node.config.slow_after),
+            started: start,
+            limit,
+            patience,
+            notice,
             left: false,
             overtaken: false,
             stage,
@@ -160,16 +185,24 @@ impl Run {
         drop(state);
         let deadline = earlier(limit, self.soft_end);
         let result = perform(item.id, job.work, &CleanupContext { reason: self.options.reason, deadline });
-        let elapsed = started.elapsed();
+        self.came_back(self.state(), worker, index, started.elapsed(), result)
+    }
 
-        let mut state = self.state();
+    /// A graceful step has returned.
+    pub(super) fn came_back<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        worker: u64,
+        index: u32,
+        elapsed: Duration,
+        result: Result<(), CleanupErrorKind>,
+    ) -> Held<'a> {
         let Some(active) = state.active(worker) else {
             return self.came_late(state, worker, index, elapsed);
         };
-        let last_resort = match &mut active.stage {
-            Stage::Graceful { last_resort, .. } => last_resort.take(),
-            _ => None,
-        };
+        let started = active.started;
+        let Stage::Graceful { ended, last_resort } = &mut active.stage else { return Some(state) };
+        let (ended, last_resort) = (*ended, last_resort.take());
         match (result, last_resort) {
             (Err(kind), Some(force)) => {
                 let overtaken = active.overtaken;
@@ -356,9 +389,9 @@ impl Run {
         Some(())
     }
 
-    /// Something was resolved: others may have something to do now.
-    pub(super) fn went_on(&self, state: &State) {
-        if state.idle > 0 && state.has_work(&self.line) {
+    /// Something was resolved: others may have something to do now, beside so much that the caller does itself.
+    pub(super) fn went_on(&self, state: &State, own: usize) {
+        if state.idle > 0 && state.has_more_work(&self.line, own) {
             self.work.notify_all();
         }
         if state.unresolved == 0 || state.wanted(&self.line) > state.idle + 1 && state.room(&self.line) > 0 {

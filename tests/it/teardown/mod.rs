@@ -11,5 +11,6 @@ mod meeting;
 mod order;
 mod outcomes;
 mod shutdown;
+mod stretches;
 mod threads;
 mod timeouts;
