@@ -16,7 +16,7 @@
 //!    stands for, and is live while that is not zero; both its ends are live then.
 //! 4. The live edges between units make no circle, and so neither do those between resources.
 //! 5. An [`Edge::Across`] comes after its lifted edge in petgraph's list of edges.
-//! 6. Dead nodes and edges together are at most as many as live ones, plus [`SLACK`], unless memory for building
+//! 6. Dead nodes and edges together are at most as many as live ones, plus some, unless memory for building
 //!    anew is refused, or somebody buries and will tidy up at its end; with nothing live, nothing is held.
 //! 7. As long as the version is the same no node has moved, and as long as its edges are, no edge has come.
 //!
@@ -24,6 +24,7 @@
 //! ending the dependents of one hub quadratic. The dead stay linked until there are as many of them as of the
 //! living, and then the whole is built anew, so that each operation costs its own degree on average.
 
+mod dead;
 mod map;
 mod order;
 mod search;
@@ -36,14 +37,11 @@ use petgraph::visit::EdgeRef;
 
 use self::map::Map;
 use crate::id::{ManagerId, ResourceId};
-use crate::memory::has_room;
 
+pub(crate) use self::dead::{Spot, Version};
 #[cfg(test)]
 pub(crate) use self::order::LeftOut;
 pub(crate) use self::order::{Chosen, Order, Place, Ready, Why};
-
-/// How many dead nodes and edges are kept beyond the number of live ones.
-const SLACK: usize = 64;
 
 /// What a manager orders: a resource of its own, or a child manager with all that is in it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -67,30 +65,6 @@ pub(crate) struct Graph {
     buried: usize,
     live_edges: usize,
     version: Version,
-}
-
-/// Changes with each new edge, and whenever a [`Spot`] may have moved.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(crate) struct Version {
-    edges: u64,
-    moves: u64,
-}
-
-/// Where a resource stands in the graph, as long as the graph's version is the same.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Spot(u32);
-
-impl Spot {
-    /// Of a resource that has no edge.
-    pub(crate) const NOWHERE: Spot = Spot(u32::MAX);
-
-    pub(crate) fn is_somewhere(self) -> bool {
-        self != Spot::NOWHERE
-    }
-
-    fn node(self) -> NodeIndex {
-        NodeIndex::new(self.0 as usize)
-    }
 }
 
 #[derive(Debug)]
@@ -168,41 +142,6 @@ impl Graph {
         freed
     }
 
-    /// Forgets the resource at a spot of this version, and leaves all that is dead where it is until [`tidy`]:
-    /// for who takes many away, one after the other, and need not look any of them up. Nobody is told what this set
-    /// free.
-    ///
-    /// [`tidy`]: Graph::tidy
-    pub(crate) fn bury(&mut self, spot: Spot) {
-        if self.graph.node_weight(spot.node()).is_some_and(|node| node.live) {
-            self.buried += 1;
-            self.end(spot.node(), |_| ());
-        }
-    }
-
-    /// Lets go of the dead that were left.
-    pub(crate) fn tidy(&mut self) {
-        self.compact();
-    }
-
-    /// Whether a live resource needs the one at a spot of this version.
-    pub(crate) fn is_needed(&self, spot: Spot) -> bool {
-        self.graph.node_weight(spot.node()).is_some_and(|node| node.dependents > 0)
-    }
-
-    /// Whether an edge has come since.
-    pub(crate) fn has_grown(&self, since: Version) -> bool {
-        self.version.edges != since.edges
-    }
-
-    /// Where a resource is now that was at this spot then.
-    pub(crate) fn spot(&self, id: ResourceId, then: Spot, version: Version) -> Spot {
-        if self.version.moves == version.moves {
-            return then;
-        }
-        self.find(id).map_or(Spot::NOWHERE, |at| Spot(at.index() as u32))
-    }
-
     /// Ends a live resource and its edges. `freed` is shown those of its dependencies that nobody needs any more.
     fn end(&mut self, at: NodeIndex, mut freed: impl FnMut(ResourceId)) {
         self.graph[at].live = false;
@@ -217,6 +156,10 @@ impl Graph {
                     freed(id);
                 }
             }
+        }
+        // In an orderly end nothing that needs it is left, and what is linked from there is dead.
+        if self.graph[at].dependents == 0 {
+            return;
         }
         let mut into = self.graph.neighbors_directed(at, Incoming).detach();
         while let Some((edge, dependent)) = into.next(&self.graph) {
@@ -398,55 +341,5 @@ impl Graph {
         }
         self.live_edges -= 1;
         true
-    }
-
-    /// Builds the whole anew without the dead, once they are more than the living.
-    fn compact(&mut self) {
-        let live = self.live_nodes() + self.live_edges;
-        let dead = self.graph.node_count() + self.graph.edge_count() - live;
-        if self.live_nodes() == 0 {
-            let version = Version { moves: self.version.moves + 1, ..self.version };
-            *self = Graph { version, ..Graph::default() };
-        } else if dead > live + SLACK && has_room(self.bytes_to_rebuild()) {
-            self.rebuild();
-        }
-    }
-
-    fn live_nodes(&self) -> usize {
-        self.index.len() - self.buried
-    }
-
-    /// What a rebuild needs beside what there is: the new graph and its index, and the notes on the old one.
-    fn bytes_to_rebuild(&self) -> usize {
-        let (nodes, edges) = (self.live_nodes(), self.live_edges);
-        let node = size_of::<petgraph::graph::Node<Node>>() + 2 * size_of::<(Unit, NodeIndex)>();
-        let edge = size_of::<petgraph::graph::Edge<Edge>>();
-        let old_node = size_of::<NodeIndex>();
-        let old_edge = size_of::<bool>() + size_of::<EdgeIndex>();
-        nodes * node + edges * edge + self.graph.node_count() * old_node + self.graph.edge_count() * old_edge
-    }
-
-    fn rebuild(&mut self) {
-        let keep: Vec<bool> = self.graph.edge_indices().map(|edge| self.is_live(edge)).collect();
-        let mut graph = DiGraph::with_capacity(self.live_nodes(), self.live_edges);
-        let mut index = Map::with_capacity_and_hasher(self.live_nodes(), Default::default());
-        let (nodes, edges) = std::mem::take(&mut self.graph).into_nodes_edges();
-        let mut new_nodes = vec![NodeIndex::end(); nodes.len()];
-        for (old, node) in nodes.into_iter().enumerate().filter(|(_, node)| node.weight.live) {
-            let unit = node.weight.unit;
-            new_nodes[old] = graph.add_node(node.weight);
-            index.insert(unit, new_nodes[old]);
-        }
-        let mut new_edges = vec![EdgeIndex::end(); edges.len()];
-        for (old, edge) in edges.into_iter().enumerate().filter(|(old, _)| keep[*old]) {
-            let (from, to) = (new_nodes[edge.source().index()], new_nodes[edge.target().index()]);
-            let weight = match edge.weight {
-                Edge::Across(lifted) => Edge::Across(new_edges[lifted.index()]),
-                other => other,
-            };
-            new_edges[old] = graph.add_edge(from, to, weight);
-        }
-        (self.graph, self.index, self.buried) = (graph, index, 0);
-        self.version.moves += 1;
     }
 }

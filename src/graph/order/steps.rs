@@ -32,10 +32,6 @@ impl Rows {
         Rows { rows, followers, waits_for }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.waits_for.len()
-    }
-
     pub(super) fn waits_for(&self) -> &[u32] {
         &self.waits_for
     }
@@ -62,8 +58,9 @@ impl Steps {
     }
 
     /// The number of nodes, virtual ones included.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.waits_for().len()
     }
 
     /// By node: how many others have to end before it.

@@ -1,7 +1,7 @@
 //! What the live graph refuses, forgets and holds.
 
 use super::{across, circle, ids, manager, needs, resource};
-use crate::graph::{Edge, Graph, Node, Unit};
+use crate::graph::{Edge, Graph, Node, Spot, Unit};
 use crate::id::ResourceId;
 
 #[test]
@@ -214,4 +214,53 @@ fn what_comes_and_goes_leaves_nothing_with_what_stays() {
     }
     assert!(graph.index.capacity() < 100);
     assert!(graph.contains(ResourceId(0)));
+}
+
+/// The spot that an order would have found.
+fn spot(graph: &Graph, id: u64) -> Spot {
+    let at = graph.find(ResourceId(id)).expect("it has an edge");
+    Spot(at.index() as u32)
+}
+
+#[test]
+fn what_is_buried_is_forgotten_and_let_go_of_when_it_is_tidied() {
+    let mut graph = Graph::default();
+    for id in 1..=200 {
+        assert_eq!(needs(&mut graph, id, id + 1), Ok(()));
+    }
+    let version = graph.version;
+    for id in 1..=150 {
+        let at = spot(&graph, id);
+        assert!(!graph.is_needed(at) && graph.is_needed(spot(&graph, id + 1)), "{id}");
+        graph.bury(at);
+        assert!(!graph.contains(ResourceId(id)));
+    }
+    assert_eq!(graph.remove(ResourceId(7)), ids([]), "it had gone");
+    assert_eq!(graph.dependents(ResourceId(151)), ids([]));
+    assert_eq!(graph.dependencies(ResourceId(151)), ids([152]));
+    assert_eq!(graph.version, version, "nothing has moved yet");
+    assert_eq!(graph.validate(), Ok(()));
+    graph.tidy();
+    assert!(graph.graph.node_count() < 150, "{}", graph.graph.node_count());
+    assert!(!graph.has_grown(version));
+    for id in 151..=201 {
+        let then = Spot(id as u32 - 1);
+        let now = graph.spot(ResourceId(id), then, version);
+        assert_eq!(now, spot(&graph, id));
+        graph.bury(now);
+    }
+    graph.tidy();
+    assert_eq!((graph.graph.capacity(), graph.index.capacity()), ((0, 0), 0));
+}
+
+#[test]
+fn an_edge_that_has_come_is_noticed() {
+    let mut graph = Graph::default();
+    assert_eq!(needs(&mut graph, 1, 2), Ok(()));
+    let version = graph.version;
+    assert_eq!(needs(&mut graph, 1, 2), Ok(()), "it is there already");
+    graph.remove(ResourceId(1));
+    assert!(!graph.has_grown(version));
+    assert_eq!(needs(&mut graph, 3, 2), Ok(()));
+    assert!(graph.has_grown(version));
 }

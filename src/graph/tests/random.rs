@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::naive::{Naive, World};
 use super::{manager, resource};
-use crate::graph::{Chosen, Edge, Graph, Order, Place, SLACK, Unit};
+use crate::graph::dead::SLACK;
+use crate::graph::{Chosen, Edge, Graph, Order, Place, Unit};
 use crate::id::{ManagerId, ResourceId, Stamp};
 use crate::resource::Priority;
 
