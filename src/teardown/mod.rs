@@ -56,7 +56,8 @@ pub(crate) use self::shutdown::{shutdown, shutdown_within};
 /// says behind which.
 ///
 /// The cleanups run on helper threads, in order: what depends on something goes before it; among what is ready the
-/// most urgent first, then the newest. A failed, panicked or overdue cleanup does not stop what it depended on.
+/// most urgent first, then the newest. A failed, panicked or overdue cleanup does not stop what it depended on. A helper
+/// thread may do one teardown after another: what a cleanup leaves in a thread-local, a later one may find there.
 ///
 /// # Examples
 /// ```

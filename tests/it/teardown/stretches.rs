@@ -225,7 +225,8 @@ fn many_with_dependencies_and_priorities_go_as_the_plan_says() {
                 for number in (0..MANY - 20).filter(|number| number % 5 < 2) {
                     let newer =
                         (number..number + 20).find(|at| at % 5 > 1).expect("there is one in any five");
-                    let (late, needed) = (ResourceGuard::id(&guards[number]), ResourceGuard::id(&guards[newer]));
+                    let (late, needed) =
+                        (ResourceGuard::id(&guards[number]), ResourceGuard::id(&guards[newer]));
                     drop(manager.add_dependency(late, needed));
                 }
             }
