@@ -51,6 +51,7 @@ fn table(scale: &Scale) -> Table {
     cycle::a_thousand_registrations(&mut table, scale);
     teardown::a_hundred_cleanups(&mut table, scale);
     teardown::teardowns(&mut table, scale);
+    teardown::dispatch(&mut table, scale);
     teardown::one_category_of_eight(&mut table, scale);
     table
 }

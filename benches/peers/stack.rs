@@ -31,6 +31,11 @@ pub(crate) fn shape(size: usize, each: usize) -> Shape {
         .collect()
 }
 
+/// `size` resources of which each needs the one before it.
+pub(crate) fn chain(size: usize) -> Shape {
+    (0..size).map(|resource| resource.checked_sub(1).into_iter().collect()).collect()
+}
+
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 struct SplitMix(u64);
 
@@ -68,13 +73,21 @@ impl Stack {
     /// Tears everything down and gives the time of that call alone: neither building the stack nor dropping its
     /// guards and the report is in it.
     pub(crate) fn tear_down(self) -> Duration {
+        self.tear_down_by(1)
+    }
+
+    /// The same with so many at once.
+    pub(crate) fn tear_down_by(self, concurrency: usize) -> Duration {
         let before = COUNTERS[0].counted();
         let start = Instant::now();
-        let report = self.manager.cleanup();
+        let report = self.manager.teardown().concurrency(concurrency).run();
         let took = start.elapsed();
         assert_eq!(report.cleaned(), self.guards.len(), "a teardown cleans every resource");
         assert!(report.is_success(), "a teardown of cleanups that cannot fail succeeds");
-        assert_eq!(COUNTERS[0].counted() - before, self.guards.len() as u64, "each cleanup runs once");
+        if concurrency == 1 {
+            // Its counter has one writer at a time; the report counts for several.
+            assert_eq!(COUNTERS[0].counted() - before, self.guards.len() as u64, "each cleanup runs once");
+        }
         took
     }
 
@@ -124,6 +137,42 @@ pub(crate) fn boxed_cleanups(size: usize) -> Vec<Option<BoxedCleanup>> {
 pub(crate) fn order_and_run(graph: &DiGraph<usize, ()>, cleanups: &mut [Option<BoxedCleanup>]) {
     for node in bare_order(graph) {
         if let Some(cleanup) = cleanups[graph[node]].take() {
+            cleanup();
+        }
+    }
+}
+
+/// The graph made anew, petgraph's order of it, and every cleanup in that order: what has to be done where nothing was
+/// kept for the end.
+pub(crate) fn build_order_and_run(shape: &Shape, cleanups: &mut [Option<BoxedCleanup>]) {
+    order_and_run(&graph(shape), cleanups);
+}
+
+/// Kahn's algorithm by hand over the shape as it stands, newest first among what is ready, and every cleanup in that order:
+/// the least that anything with dependencies has to do.
+pub(crate) fn kahn_and_run(shape: &Shape, cleanups: &mut [Option<BoxedCleanup>]) {
+    let mut dependents = vec![0_u32; shape.len()];
+    for dependency in shape.iter().flatten() {
+        dependents[*dependency] += 1;
+    }
+    let mut ready: Vec<usize> = (0..shape.len()).filter(|resource| dependents[*resource] == 0).collect();
+    while let Some(resource) = ready.pop() {
+        if let Some(cleanup) = cleanups[resource].take() {
+            cleanup();
+        }
+        for &dependency in &shape[resource] {
+            dependents[dependency] -= 1;
+            if dependents[dependency] == 0 {
+                ready.push(dependency);
+            }
+        }
+    }
+}
+
+/// A plain stack of cleanups, the newest first: no order but that.
+pub(crate) fn pop_and_run(cleanups: &mut Vec<Option<BoxedCleanup>>) {
+    while let Some(cleanup) = cleanups.pop() {
+        if let Some(cleanup) = cleanup {
             cleanup();
         }
     }
