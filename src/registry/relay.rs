@@ -113,7 +113,7 @@ impl Registry {
             held = None;
         }
         let shard = held.get_or_insert_with(|| self.shard(to.id).lock());
-        let is_needed = graph.is_some_and(|graph| {
+        let is_needed = graph.as_ref().is_some_and(|graph| {
             let is_linked = to.spot.is_somewhere();
             is_linked && graph.is_needed(graph.spot(to.id, to.spot, course.version))
         });

@@ -22,7 +22,7 @@ use crate::memory::has_room;
 use crate::registry::queue::Turn;
 use crate::registry::tree::Node;
 use crate::registry::{Seen, registry};
-use crate::report::{Record, ResourceOutcome, SkipReason, SkippedResource, TeardownReport, TimelineEntry};
+use crate::report::{ResourceOutcome, SkipReason, SkippedResource, TeardownReport, TimelineEntry};
 use crate::teardown::choose::{Choice, Item, Selection};
 use crate::teardown::inbox::Inbox;
 use crate::teardown::order;
@@ -33,15 +33,11 @@ use crate::teardown::state::ItemResult;
 const LEAST: usize = 256;
 
 /// What a teardown takes per resource at its peak, which is when the report is made of all that the run still has.
-/// The items stand in a vector that grew by doubling; the run's map from ids to items has 16 bytes an entry, up to
-/// 2.3 times for what is free in it; order, state and report count in numbers of 4 bytes, 12 without edges and 6 more
-/// for each edge, of which two are allowed for.
-const BYTES: usize = 2 * size_of::<Item>()
-    + size_of::<ItemResult>()
-    + size_of::<Record>()
-    + size_of::<TimelineEntry>()
-    + 38
-    + 24 * size_of::<u32>();
+/// The items of a filtered one stand in a vector that grew by doubling; the run's map from ids to items, where one is
+/// needed, has 16 bytes an entry, up to 2.3 times for what is free in it; order, state and report count in numbers of
+/// 4 bytes, 12 without edges and 6 more for each edge, of which two are allowed for.
+const BYTES: usize =
+    2 * size_of::<Item>() + size_of::<ItemResult>() + size_of::<TimelineEntry>() + 38 + 24 * size_of::<u32>();
 
 /// Whether there is memory to do all of it in one order.
 pub(super) fn has_room_for_all(node: &Arc<Node>, selection: &Selection) -> bool {
