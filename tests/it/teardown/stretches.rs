@@ -21,17 +21,16 @@ const MIDDLE: usize = 1_200;
 
 type Log = Arc<Mutex<Vec<usize>>>;
 
-/// Resources that note their numbers, but for the middle one, which does this.
+/// Resources that note their numbers, but for the middle one, which does this within that limit.
 fn many(
     manager: &ResourceManager,
     log: &Log,
+    limit: Duration,
     middle: impl FnOnce() -> Result<(), String> + Send + 'static,
 ) -> Vec<ResourceGuard<()>> {
     let mut middle = Some(middle);
     let resource = |number| match middle.take_if(|_| number == MIDDLE) {
-        Some(middle) => {
-            manager.resource("middle").timeout(Duration::from_millis(100)).guard(middle).expect("a middle")
-        }
+        Some(middle) => manager.resource("middle").timeout(limit).guard(middle).expect("a middle"),
         None => noting(manager, log, number),
     };
     (0..MANY).map(resource).collect()
@@ -65,7 +64,7 @@ fn a_hang_in_the_midst_of_many_is_given_up_and_costs_nobody_else_a_turn() {
     watchdog(LIMIT, || {
         let (manager, log, hang) = (manager(), Log::default(), Hang::new());
         let hangs = hang.cleanup();
-        let _guards = many(&manager, &log, move || {
+        let _guards = many(&manager, &log, Duration::from_millis(100), move || {
             hangs();
             Ok(())
         });
@@ -82,7 +81,7 @@ fn a_hang_in_the_midst_of_many_is_given_up_and_costs_nobody_else_a_turn() {
 fn a_panic_in_the_midst_of_many_is_one_outcome_and_the_rest_goes_on() {
     watchdog(LIMIT, || {
         let (manager, log) = (manager(), Log::default());
-        let _guards = many(&manager, &log, || panic!("in the midst"));
+        let _guards = many(&manager, &log, LIMIT, || panic!("in the midst"));
         let report = manager.cleanup();
         assert_eq!((report.cleaned(), report.failed()), (MANY - 1, 1));
         assert_middle(&report, ResourceOutcome::Panicked);
@@ -94,7 +93,7 @@ fn a_panic_in_the_midst_of_many_is_one_outcome_and_the_rest_goes_on() {
 fn a_failure_in_the_midst_of_many_stops_the_rest_where_that_was_asked_for() {
     watchdog(LIMIT, || {
         let (manager, log) = (manager(), Log::default());
-        let guards = many(&manager, &log, || Err(String::from("no disk")));
+        let guards = many(&manager, &log, LIMIT, || Err(String::from("no disk")));
         let report = manager.teardown().stop_on_error().run();
         assert_eq!((report.cleaned(), report.failed()), (MANY - 1 - MIDDLE, 1));
         assert_eq!(report.skipped().len(), MIDDLE);
@@ -156,7 +155,7 @@ fn a_cleanup_in_the_midst_may_close_register_and_tear_down() {
         let other = ResourceManager::new("another");
         let _elsewhere = noting(&other, &log, 90_001);
         lock(&kept).push(noting(&manager, &log, 90_002));
-        let guards = many(&manager, &log, move || {
+        let guards = many(&manager, &log, LIMIT, move || {
             let later = lock(&keep).pop().expect("one that has not had its turn");
             ResourceGuard::close(later).map_err(|error| error.to_string())?;
             assert!(other.cleanup().is_success());
@@ -186,7 +185,7 @@ fn who_begins_to_listen_in_the_midst_hears_of_all_later_ends() {
         let (inside, hears) = (manager.clone(), Arc::clone(&heard));
         let subscription = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&subscription);
-        let _guards = many(&manager, &log, move || {
+        let _guards = many(&manager, &log, LIMIT, move || {
             *lock(&keep) = Some(inside.subscribe(move |event| {
                 if matches!(event, ResourceEvent::Cleaned { .. }) {
                     hears.fetch_add(1, Ordering::Relaxed);
