@@ -11,7 +11,7 @@ use crate::memory::has_room;
 /// How many dead nodes and edges are kept beyond the number of live ones.
 pub(super) const SLACK: usize = 64;
 
-/// Changes with each new edge, and whenever a [`Spot`] may have moved.
+/// Changes with each new edge, and whenever a [`Seat`] may have moved.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Version {
     pub(super) edges: u64,
@@ -20,14 +20,14 @@ pub(crate) struct Version {
 
 /// Where a resource stands in the graph, as long as the graph's version is the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Spot(pub(super) u32);
+pub(crate) struct Seat(pub(super) u32);
 
-impl Spot {
+impl Seat {
     /// Of a resource that has no edge.
-    pub(crate) const NOWHERE: Spot = Spot(u32::MAX);
+    pub(crate) const NOWHERE: Seat = Seat(u32::MAX);
 
     pub(crate) fn is_somewhere(self) -> bool {
-        self != Spot::NOWHERE
+        self != Seat::NOWHERE
     }
 
     pub(super) fn node(self) -> NodeIndex {
@@ -36,15 +36,15 @@ impl Spot {
 }
 
 impl Graph {
-    /// Forgets the resource at a spot of this version, and leaves all that is dead where it is until [`tidy`]:
+    /// Forgets the resource at a seat of this version, and leaves all that is dead where it is until [`tidy`]:
     /// for who takes many away, one after the other, and need not look any of them up. Nobody is told what this set
     /// free.
     ///
     /// [`tidy`]: Graph::tidy
-    pub(crate) fn bury(&mut self, spot: Spot) {
-        if self.graph.node_weight(spot.node()).is_some_and(|node| node.live) {
+    pub(crate) fn bury(&mut self, seat: Seat) {
+        if self.graph.node_weight(seat.node()).is_some_and(|node| node.live) {
             self.buried += 1;
-            self.end(spot.node(), |_| ());
+            self.end(seat.node(), |_| ());
         }
     }
 
@@ -53,9 +53,9 @@ impl Graph {
         self.compact();
     }
 
-    /// Whether a live resource needs the one at a spot of this version.
-    pub(crate) fn is_needed(&self, spot: Spot) -> bool {
-        self.graph.node_weight(spot.node()).is_some_and(|node| node.dependents > 0)
+    /// Whether a live resource needs the one at a seat of this version.
+    pub(crate) fn is_needed(&self, seat: Seat) -> bool {
+        self.graph.node_weight(seat.node()).is_some_and(|node| node.dependents > 0)
     }
 
     /// Whether an edge has come since.
@@ -63,12 +63,12 @@ impl Graph {
         self.version.edges != since.edges
     }
 
-    /// Where a resource is now that was at this spot then.
-    pub(crate) fn spot(&self, id: ResourceId, then: Spot, version: Version) -> Spot {
+    /// Where a resource is now that was at this seat then.
+    pub(crate) fn seat(&self, id: ResourceId, then: Seat, version: Version) -> Seat {
         if self.version.moves == version.moves {
             return then;
         }
-        self.find(id).map_or(Spot::NOWHERE, |at| Spot(at.index() as u32))
+        self.find(id).map_or(Seat::NOWHERE, |at| Seat(at.index() as u32))
     }
 
     /// Builds the whole anew without the dead, once they are more than the living.

@@ -38,7 +38,7 @@ use petgraph::visit::EdgeRef;
 use self::map::Map;
 use crate::id::{ManagerId, ResourceId};
 
-pub(crate) use self::dead::{Spot, Version};
+pub(crate) use self::dead::{Seat, Version};
 #[cfg(test)]
 pub(crate) use self::order::LeftOut;
 pub(crate) use self::order::{Chosen, Order, Place, Ready, Why};

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::cleanup::Work;
 use crate::events::anyone_listens;
-use crate::graph::{Graph, Spot, Version};
+use crate::graph::{Graph, Seat, Version};
 use crate::id::ResourceId;
 use crate::registry::claim::Weight;
 use crate::registry::end::{After, Ending};
@@ -22,14 +22,14 @@ use crate::sync::Lock;
 #[derive(Clone, Copy)]
 pub(crate) struct Runner {
     pub(crate) id: ResourceId,
-    pub(crate) spot: Spot,
+    pub(crate) seat: Seat,
 }
 
 /// The graph that the runners of a teardown are in.
 #[derive(Clone, Copy)]
 pub(crate) struct Course<'a> {
     pub(crate) graph: &'a Lock<Graph>,
-    /// That of the spots.
+    /// That of the seats.
     pub(crate) version: Version,
     /// What the runners need was among them, in that version: nobody else is set free by their ends.
     pub(crate) is_closed: bool,
@@ -90,7 +90,7 @@ impl Registry {
         go: &mut impl FnMut(Move) -> bool,
         left: &mut Left,
     ) -> Step {
-        let is_linked = |runner: Option<Runner>| runner.is_some_and(|runner| runner.spot.is_somewhere());
+        let is_linked = |runner: Option<Runner>| runner.is_some_and(|runner| runner.seat.is_somewhere());
         let mut graph = (is_linked(from) || is_linked(to)).then(|| course.graph.lock());
         let fits = graph.as_ref().is_none_or(|graph| course.is_closed && !graph.has_grown(course.version));
         let mut held = None;
@@ -103,9 +103,9 @@ impl Registry {
                 return Step::Stopped(Move::End);
             }
             self.end_plain(shard, from.id, course.by, left);
-            if let Some(graph) = graph.as_mut().filter(|_| from.spot.is_somewhere()) {
-                let spot = graph.spot(from.id, from.spot, course.version);
-                graph.bury(spot);
+            if let Some(graph) = graph.as_mut().filter(|_| from.seat.is_somewhere()) {
+                let seat = graph.seat(from.id, from.seat, course.version);
+                graph.bury(seat);
             }
         }
         let Some(to) = to.filter(|_| fits) else { return Step::Ended };
@@ -114,17 +114,17 @@ impl Registry {
         }
         let shard = held.get_or_insert_with(|| self.shard(to.id).lock());
         let is_needed = graph.as_ref().is_some_and(|graph| {
-            let is_linked = to.spot.is_somewhere();
-            is_linked && graph.is_needed(graph.spot(to.id, to.spot, course.version))
+            let is_linked = to.seat.is_somewhere();
+            is_linked && graph.is_needed(graph.seat(to.id, to.seat, course.version))
         });
         let Some(entry) = shard.entries.get_mut(to.id.key()) else { return Step::Ended };
-        if is_needed || !is_plain_claim(entry, to.spot) {
+        if is_needed || !is_plain_claim(entry, to.seat) {
             return Step::Ended;
         }
         if !go(Move::Claim) {
             return Step::Stopped(Move::Claim);
         }
-        match Work::take(&mut entry.work) {
+        match entry.work.take() {
             Some(work) => {
                 entry.phase = Phase::Cleaning;
                 Step::Claimed(work)
@@ -156,7 +156,7 @@ impl Registry {
         let graph = course.graph.lock();
         drop(self.shard(runner.id).lock());
         drop(graph);
-        Ended { id: runner.id, linked: runner.spot.is_somewhere(), weight: Weight(1) }
+        Ended { id: runner.id, linked: runner.seat.is_somewhere(), weight: Weight(1) }
     }
 }
 
@@ -168,9 +168,9 @@ fn is_plain_end(shard: &mut Shard, runner: Runner) -> bool {
     is_plain && owner.is_some_and(|owner| owner.live > 1 || !owner.node.is_ending())
 }
 
-fn is_plain_claim(entry: &Entry, spot: Spot) -> bool {
+fn is_plain_claim(entry: &Entry, seat: Seat) -> bool {
     let is_async = entry.work.as_ref().is_none_or(|work| work.is_async());
-    entry.phase == Phase::Live && !is_async && entry.linked == spot.is_somewhere() && is_light(entry)
+    entry.phase == Phase::Live && !is_async && entry.linked == seat.is_somewhere() && is_light(entry)
 }
 
 /// Whether what it holds besides its cleanup is castoff's own.

@@ -137,7 +137,7 @@ pub(crate) fn run(
     }
     run.leave_out();
     run.supervise(turn);
-    if run.line.order.spots.iter().any(|spot| spot.is_somewhere()) {
+    if run.line.order.seats.iter().any(|seat| seat.is_somewhere()) {
         node.tree.graph.lock().tidy();
     }
     run.inbox.close();

@@ -176,7 +176,7 @@ impl Run {
     }
 
     fn runner(&self, index: u32) -> Runner {
-        Runner { id: self.item(index).id, spot: self.line.order.spots[index as usize] }
+        Runner { id: self.item(index).id, seat: self.line.order.seats[index as usize] }
     }
 
     fn course(&self) -> Course<'_> {

@@ -19,7 +19,7 @@ use self::line::Line;
 use self::marks::Marks;
 use self::steps::Rows;
 use self::tree::Tree;
-use super::{Graph, Spot, Unit, Version};
+use super::{Graph, Seat, Unit, Version};
 use crate::id::{ManagerId, ResourceId, Stamp};
 use crate::resource::Priority;
 
@@ -62,7 +62,7 @@ pub(crate) struct Order {
     /// The same order as far as dependencies say it.
     pub(crate) steps: Steps,
     /// Where each stands in the graph, in this version of it.
-    pub(crate) spots: Vec<Spot>,
+    pub(crate) seats: Vec<Seat>,
     pub(crate) version: Version,
     /// No dependency of a chosen one was left unchosen: the end of these frees nobody else.
     pub(crate) is_closed: bool,
@@ -117,8 +117,8 @@ impl Graph {
         let (sequence, class) = (line.sequence(), line.class());
         let mut urgency = line.urgency;
         urgency.truncate(chosen.len());
-        let (spots, version) = (among.nodes, self.version);
-        Order { sequence, class, urgency, left_out, steps, spots, version, is_closed }
+        let (seats, version) = (among.nodes, self.version);
+        Order { sequence, class, urgency, left_out, steps, seats, version, is_closed }
     }
 }
 
@@ -126,16 +126,16 @@ impl Graph {
 struct Among<'a> {
     graph: &'a Graph,
     chosen: &'a [Chosen],
-    nodes: Vec<Spot>,
+    nodes: Vec<Seat>,
     /// By node: the index of the chosen resource there, plus one.
     at: Marks,
 }
 
 impl Among<'_> {
     fn new<'a>(graph: &'a Graph, chosen: &'a [Chosen]) -> Among<'a> {
-        let spot =
-            |chosen: &Chosen| graph.find(chosen.id).map_or(Spot::NOWHERE, |at| Spot(at.index() as u32));
-        let nodes: Vec<_> = chosen.iter().map(spot).collect();
+        let seat =
+            |chosen: &Chosen| graph.find(chosen.id).map_or(Seat::NOWHERE, |at| Seat(at.index() as u32));
+        let nodes: Vec<_> = chosen.iter().map(seat).collect();
         let mut at = Marks::new(chosen.len(), graph.graph.node_count());
         for (index, node) in (1..).zip(&nodes).filter(|(_, node)| node.is_somewhere()) {
             at.set(node.0 as usize, index);
@@ -151,8 +151,8 @@ impl Among<'_> {
     fn linked(&self) -> impl Iterator<Item = (u32, NodeIndex)> {
         (0..)
             .zip(&self.nodes)
-            .filter(|(_, spot)| spot.is_somewhere())
-            .map(|(index, spot)| (index, spot.node()))
+            .filter(|(_, seat)| seat.is_somewhere())
+            .map(|(index, seat)| (index, seat.node()))
     }
 
     /// The edges among the chosen, and whether these have no others that go out.

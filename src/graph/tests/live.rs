@@ -1,7 +1,7 @@
 //! What the live graph refuses, forgets and holds.
 
 use super::{across, circle, ids, manager, needs, resource};
-use crate::graph::{Edge, Graph, Node, Spot, Unit};
+use crate::graph::{Edge, Graph, Node, Seat, Unit};
 use crate::id::ResourceId;
 
 #[test]
@@ -216,10 +216,10 @@ fn what_comes_and_goes_leaves_nothing_with_what_stays() {
     assert!(graph.contains(ResourceId(0)));
 }
 
-/// The spot that an order would have found.
-fn spot(graph: &Graph, id: u64) -> Spot {
+/// The seat that an order would have found.
+fn seat(graph: &Graph, id: u64) -> Seat {
     let at = graph.find(ResourceId(id)).expect("it has an edge");
-    Spot(at.index() as u32)
+    Seat(at.index() as u32)
 }
 
 #[test]
@@ -230,8 +230,8 @@ fn what_is_buried_is_forgotten_and_let_go_of_when_it_is_tidied() {
     }
     let version = graph.version;
     for id in 1..=150 {
-        let at = spot(&graph, id);
-        assert!(!graph.is_needed(at) && graph.is_needed(spot(&graph, id + 1)), "{id}");
+        let at = seat(&graph, id);
+        assert!(!graph.is_needed(at) && graph.is_needed(seat(&graph, id + 1)), "{id}");
         graph.bury(at);
         assert!(!graph.contains(ResourceId(id)));
     }
@@ -244,9 +244,9 @@ fn what_is_buried_is_forgotten_and_let_go_of_when_it_is_tidied() {
     assert!(graph.graph.node_count() < 150, "{}", graph.graph.node_count());
     assert!(!graph.has_grown(version));
     for id in 151..=201 {
-        let then = Spot(id as u32 - 1);
-        let now = graph.spot(ResourceId(id), then, version);
-        assert_eq!(now, spot(&graph, id));
+        let then = Seat(id as u32 - 1);
+        let now = graph.seat(ResourceId(id), then, version);
+        assert_eq!(now, seat(&graph, id));
         graph.bury(now);
     }
     graph.tidy();
