@@ -1,0 +1,105 @@
+//! Copies castoff's source, with other things in the place of `std::sync`, `std::thread`, statics and thread-locals.
+//! Nothing else is changed, so what is explored is what is shipped.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// What starts nothing that the scenarios use, or would have to be there twice.
+const LEFT_OUT: [&str; 2] = ["adapters", "testing"];
+
+/// What asks the kernel, once for the whole process, and takes no part in an interleaving.
+const AS_IT_IS: [&str; 4] = ["fork.rs", "registry/fence.rs", "usage.rs", "exit/sys.rs"];
+
+fn main() {
+    let source = Path::new("../../src");
+    println!("cargo::rerun-if-changed=../../src");
+    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rustc-cfg=castoff_unbiased");
+    println!("cargo::rustc-check-cfg=cfg(castoff_unbiased, castoff_bare, castoff_model)");
+    for feature in ["tokio", "macros", "serde", "tracing", "metrics", "tokio-process", "process"] {
+        println!("cargo::rustc-check-cfg=cfg(feature, values(\"{feature}\"))");
+    }
+    let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where")).join("castoff");
+    let mut modules = Vec::new();
+    copy(source, source, &target);
+    for line in fs::read_to_string(source.join("lib.rs")).expect("castoff has a root").lines() {
+        modules.extend(root(line, &target));
+    }
+    fs::write(target.join("modules.rs"), modules.join("\n")).expect("the copy can be written");
+}
+
+/// A line of castoff's root: its modules are elsewhere, its documentation is not needed, and it shows nothing that is
+/// left out.
+fn root(line: &str, target: &Path) -> Option<String> {
+    let name = line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';')?;
+    let gone = LEFT_OUT.contains(&name) || matches!(name, "task" | "serialize");
+    if gone {
+        return None;
+    }
+    let (file, folder) = (target.join(format!("{name}.rs")), target.join(name).join("mod.rs"));
+    let path = if file.exists() { file } else { folder };
+    Some(format!("#[path = {path:?}]\n{line}"))
+}
+
+fn copy(source: &Path, folder: &Path, target: &Path) {
+    for entry in fs::read_dir(folder).expect("the source is there") {
+        let path = entry.expect("the source can be listed").path();
+        let below = path.strip_prefix(source).expect("it is below").to_owned();
+        if LEFT_OUT.iter().any(|name| below.starts_with(name)) {
+            continue;
+        }
+        if path.is_dir() {
+            copy(source, &path, target);
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("the source is text");
+        let text = if AS_IT_IS.iter().any(|name| below == Path::new(name)) { text } else { stand_in(&text) };
+        let to = target.join(below);
+        fs::create_dir_all(to.parent().expect("a file is in a folder")).expect("the copy can be written");
+        fs::write(to, text).expect("the copy can be written");
+    }
+}
+
+/// The same source over other primitives.
+fn stand_in(text: &str) -> String {
+    let mut in_locals = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let starts_locals = line.trim() == "thread_local! {";
+        in_locals |= starts_locals;
+        lines.push(match in_locals {
+            true => line.replace("thread_local! {", "crate::stand_in::thread_local! {"),
+            false => statics(line),
+        });
+        in_locals &= line.trim() != "}";
+    }
+    let text = lines.join("\n") + "\n";
+    text.replace("#[cfg(test)]", "#[cfg(any())]")
+        .replace("#[cfg(all(test,", "#[cfg(all(any(),")
+        .replace("use std::thread_local;", "use crate::stand_in::thread_local;")
+        .replace("std::hint::spin_loop", "crate::stand_in::spin_loop")
+        .replace("std::sync", "crate::stand_in::sync")
+        .replace("std::thread", "crate::stand_in::thread")
+        // Loom's primitives are made while a model runs, and statics with them.
+        .replace("pub(crate) const fn new", "pub(crate) fn new")
+}
+
+/// `static NAME: TYPE = VALUE;`, made anew for each execution.
+fn statics(line: &str) -> String {
+    let place = line.find("static ").filter(|at| {
+        let before = line[..*at].trim();
+        before.is_empty() || before == "pub(crate)" || before == "pub(super)"
+    });
+    let parts = || {
+        let (head, rest) = line.split_at(place? + "static ".len());
+        let (name, rest) = rest.split_once(": ")?;
+        let (kind, value) = rest.strip_suffix(';')?.split_once(" = ")?;
+        Some((head, name, kind, value))
+    };
+    match parts() {
+        Some((head, name, kind, value)) => format!(
+            "{head}{name}: crate::stand_in::Static<{kind}> = crate::stand_in::Static::new(|| {value});"
+        ),
+        None => line.to_owned(),
+    }
+}
