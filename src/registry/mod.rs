@@ -230,6 +230,7 @@ impl Registry {
         let id = ManagerId(self.managers.fetch_add(1, Relaxed));
         let node = Node::new(seed, id, Stamp { turn, shard, number }, self.shards.len());
         self.attach(&node, &mut node.attached.lock());
+        node.seal_as_its_parent();
         node
     }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, fence};
 use std::sync::{Arc, OnceLock};
 
 use crate::config::{Backtraces, ManagerConfig};
@@ -203,22 +203,45 @@ impl Node {
 
     /// From now on builders are refused, here and below.
     pub(crate) fn seal(self: &Arc<Node>) {
-        for node in self.subtree() {
+        let mut below = vec![self.clone()];
+        while let Some(node) = below.pop() {
+            // Before its children are looked at: a child that is listed later finds it sealed.
             node.sealed.store(true, Relaxed);
+            below.extend(node.children.lock().values().cloned());
         }
+        shown_and_seen();
     }
 
-    /// The same without waiting for a lock: `false` where one is held, and not all of it is sealed.
+    /// The same without waiting for a lock: `false` where one is held, and not all of it is sealed, or somebody who has
+    /// found it open may be registering.
     pub(crate) fn try_seal(self: &Arc<Node>) -> bool {
         let mut below = vec![self.clone()];
         while let Some(node) = below.pop() {
             node.sealed.store(true, Relaxed);
+            if node.names.try_lock().is_none() {
+                return false;
+            }
             match node.children.try_lock() {
                 Some(children) => below.extend(children.values().cloned()),
                 None => return false,
             }
         }
+        shown_and_seen();
         true
+    }
+
+    /// A new one, now that its parent lists it: that may have been sealed since the new one was made, too early to be
+    /// found below it.
+    pub(super) fn seal_as_its_parent(&self) {
+        if self.parent.as_ref().is_some_and(|parent| parent.is_sealed()) {
+            self.sealed.store(true, Relaxed);
+        }
+    }
+
+    /// Whether it was sealed before what the calling thread has just registered could be found.
+    pub(crate) fn was_sealed_before(&self) -> bool {
+        shown_and_seen();
+        self.is_sealed()
     }
 
     /// Tells its listeners and those of the managers above. The caller holds no lock.
@@ -269,6 +292,14 @@ impl Node {
             *self.latencies.lock() = ours;
         }
     }
+}
+
+/// Between what a thread has written for others and what it reads of theirs. Who seals a manager and then looks for
+/// what is live does not take the lock of a shard that the manager is not used from; who registers from there and then
+/// asks whether it is sealed may be the first. Of these two at least one has to see the other.
+#[inline]
+fn shown_and_seen() {
+    fence(SeqCst);
 }
 
 /// One cleanup that was handed over and has not ended yet, counted for its manager and those above.
