@@ -15,7 +15,8 @@ fn main() {
     println!("cargo::rerun-if-changed=../../src");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rustc-cfg=castoff_unbiased");
-    println!("cargo::rustc-check-cfg=cfg(castoff_unbiased, castoff_bare, castoff_model)");
+    println!("cargo::rustc-cfg=castoff_explored");
+    println!("cargo::rustc-check-cfg=cfg(castoff_unbiased, castoff_bare, castoff_explored, castoff_model)");
     for feature in ["tokio", "macros", "serde", "tracing", "metrics", "tokio-process", "process"] {
         println!("cargo::rustc-check-cfg=cfg(feature, values(\"{feature}\"))");
     }
@@ -25,6 +26,7 @@ fn main() {
     for line in fs::read_to_string(source.join("lib.rs")).expect("castoff has a root").lines() {
         modules.extend(root(line, &target));
     }
+    modules.push(make_statics(&target));
     fs::write(target.join("modules.rs"), modules.join("\n")).expect("the copy can be written");
 }
 
@@ -54,6 +56,14 @@ fn copy(source: &Path, folder: &Path, target: &Path) {
         }
         let text = fs::read_to_string(&path).expect("the source is text");
         let text = if AS_IT_IS.iter().any(|name| below == Path::new(name)) { text } else { stand_in(&text) };
+        let text =
+            text.replace("#[cfg(test)]", "#[cfg(any())]").replace("#[cfg(all(test,", "#[cfg(all(any(),");
+        // Time stands still: an explorer repeats what was done, step by step.
+        let text = if below == Path::new("clock.rs") {
+            text.replace("castoff_bare", "castoff_explored")
+        } else {
+            text
+        };
         let to = target.join(below);
         fs::create_dir_all(to.parent().expect("a file is in a folder")).expect("the copy can be written");
         fs::write(to, text).expect("the copy can be written");
@@ -69,14 +79,12 @@ fn stand_in(text: &str) -> String {
         in_locals |= starts_locals;
         lines.push(match in_locals {
             true => line.replace("thread_local! {", "crate::stand_in::thread_local! {"),
-            false => statics(line),
+            false => statics(&seen_by_all(line)),
         });
         in_locals &= line.trim() != "}";
     }
     let text = lines.join("\n") + "\n";
-    text.replace("#[cfg(test)]", "#[cfg(any())]")
-        .replace("#[cfg(all(test,", "#[cfg(all(any(),")
-        .replace("use std::thread_local;", "use crate::stand_in::thread_local;")
+    text.replace("use std::thread_local;", "use crate::stand_in::thread_local;")
         .replace("std::hint::spin_loop", "crate::stand_in::spin_loop")
         .replace("std::sync", "crate::stand_in::sync")
         .replace("std::thread", "crate::stand_in::thread")
@@ -84,11 +92,73 @@ fn stand_in(text: &str) -> String {
         .replace("pub(crate) const fn new", "pub(crate) fn new")
 }
 
+/// Scenarios look at single files, too.
+fn seen_by_all(line: &str) -> String {
+    match line.starts_with("mod ") && line.ends_with(';') {
+        true => format!("pub(crate) {line}"),
+        false => line.replace("pub(super)", "pub(crate)"),
+    }
+}
+
+/// A function that makes all statics which threads may write.
+fn make_statics(target: &Path) -> String {
+    let mut all = Vec::new();
+    let mut folders = vec![target.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the copy is there") {
+            let path = entry.expect("the copy can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let below = path.strip_prefix(target).expect("it is below").with_extension("");
+            let names = below.iter().map(|name| name.to_string_lossy()).filter(|name| name != "mod");
+            let module = names.collect::<Vec<_>>().join("::");
+            let here = shared_statics(&path);
+            if !here.is_empty() {
+                // Each in its own module: their types may be nobody else's.
+                let makes = format!("\npub(crate) fn make_statics() {{ {} }}\n", here.concat());
+                let text = fs::read_to_string(&path).expect("the copy is text");
+                fs::write(&path, text + &makes).expect("the copy can be written");
+                all.push(format!("crate::{module}::make_statics();"));
+            }
+        }
+    }
+    all.sort();
+    format!("pub(crate) fn make_statics() {{\n{}\n}}", all.join("\n"))
+}
+
+/// The names of those that are always compiled. What is written once alone needs no making.
+fn shared_statics(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).expect("the copy is text");
+    let needs_tokio = path.ends_with("runtime/reactor.rs") && env::var_os("CARGO_FEATURE_TOKIO").is_none();
+    if needs_tokio || path.ends_with("exit/elsewhere.rs") {
+        return Vec::new();
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let mut names = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some((name, kind)) = line
+            .trim_start_matches("pub(crate) ")
+            .strip_prefix("static ")
+            .and_then(|rest| rest.split_once(": "))
+        else {
+            continue;
+        };
+        let written =
+            ["Atomic", "Lock<", "Mutex<", "Condvar", "Turns"].iter().any(|word| kind.contains(word));
+        if written && kind.contains("stand_in::Static") && !lines[at.saturating_sub(1)].starts_with("#[cfg") {
+            names.push(format!("{name}.make(); "));
+        }
+    }
+    names
+}
+
 /// `static NAME: TYPE = VALUE;`, made anew for each execution.
 fn statics(line: &str) -> String {
     let place = line.find("static ").filter(|at| {
         let before = line[..*at].trim();
-        before.is_empty() || before == "pub(crate)" || before == "pub(super)"
+        before.is_empty() || before == "pub(crate)"
     });
     let parts = || {
         let (head, rest) = line.split_at(place? + "static ".len());

@@ -1,6 +1,6 @@
 //! castoff's own source under explorers of interleavings, and what is explored.
 
-#![allow(dead_code, unused_imports, unused_macros, unreachable_pub, unsafe_code)] // the copy is a part of castoff
+#![allow(dead_code, unused_imports, unused_macros, unreachable_pub, unsafe_code, private_interfaces)] // the copy is a part of castoff
 
 #[cfg(any(feature = "loom", feature = "shuttle"))]
 mod stand_in;

@@ -1,9 +1,19 @@
 //! Runs a scenario in very many interleavings, and says in how many.
 
+/// Explores a scenario of few threads that meet in few places.
+pub(super) fn explore(name: &str, run: fn()) {
+    how::explore(name, run, 0);
+}
+
+/// The same for one with more of them: exhaustive with one preemption less.
+pub(super) fn explore_large(name: &str, run: fn()) {
+    how::explore(name, run, 1);
+}
+
 #[cfg(feature = "loom")]
-pub(super) use exhaustive::explore;
+use exhaustive as how;
 #[cfg(not(feature = "loom"))]
-pub(super) use random::explore;
+use random as how;
 
 fn from_environment<N: std::str::FromStr>(variable: &str) -> Option<N> {
     let text = std::env::var(variable).ok()?;
@@ -23,10 +33,11 @@ mod exhaustive {
     const BRANCHES: usize = 50_000;
 
     /// Every interleaving up to `LOOM_MAX_PREEMPTIONS`. One that is not finished in time has failed.
-    pub(in super::super) fn explore(name: &str, run: fn()) {
+    pub(super) fn explore(name: &str, run: fn(), less: usize) {
         let mut builder = loom::model::Builder::new();
         builder.max_branches = BRANCHES;
-        let bound = *builder.preemption_bound.get_or_insert(2);
+        let bound = builder.preemption_bound.unwrap_or(2).saturating_sub(less);
+        builder.preemption_bound = Some(bound);
         assert!(builder.max_duration.is_none() && builder.max_permutations.is_none(), "all or nothing");
         let limit = Duration::from_secs(from_environment("CASTOFF_EXPLORE_SECONDS").unwrap_or(600));
         let start = Instant::now();
@@ -39,7 +50,10 @@ mod exhaustive {
             stand_in::execution(run);
         });
         let seconds = start.elapsed().as_secs_f64();
-        println!("{name}: {} interleavings, all up to {bound} preemptions, in {seconds:.1} s", times.load(Relaxed));
+        println!(
+            "{name}: {} interleavings, all up to {bound} preemptions, in {seconds:.1} s",
+            times.load(Relaxed)
+        );
     }
 }
 
@@ -59,7 +73,7 @@ mod random {
 
     /// So many schedules as `CASTOFF_SCHEDULES` says: half of them random at each step, half by random priorities.
     /// A failure prints the schedule; `CASTOFF_REPLAY` repeats it.
-    pub(in super::super) fn explore(name: &str, run: fn()) {
+    pub(super) fn explore(name: &str, run: fn(), _: usize) {
         let schedules = from_environment("CASTOFF_SCHEDULES").unwrap_or(10_000);
         let start = Instant::now();
         let once = move || stand_in::execution(run);

@@ -4,7 +4,10 @@
 
 mod claims;
 mod explore;
+mod order;
+mod protocols;
 mod record;
+mod teardowns;
 
-use explore::explore;
+use explore::{explore, explore_large};
 use record::{Record, manager};

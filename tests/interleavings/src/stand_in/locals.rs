@@ -3,13 +3,17 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 
 use super::explorer::threads::{self, ThreadId};
 
 std::thread_local! {
     /// By thread, and by the key's place.
-    static VALUES: RefCell<HashMap<(ThreadId, usize), Value>> = RefCell::default();
+    static VALUES: RefCell<Values> = RefCell::default();
 }
+
+/// Kept for ever where an execution has failed: what would be dropped then belongs to threads that are no more.
+type Values = ManuallyDrop<HashMap<(ThreadId, usize), Value>>;
 
 struct Value {
     /// `None` once it is destroyed.
@@ -94,7 +98,7 @@ impl<T: 'static> Local<RefCell<T>> {
 /// Destroys what the calling thread has, but for what has no destructor: that is there to the very end.
 pub(super) fn end_of_thread() {
     let me = threads::id();
-    let due = |values: &mut HashMap<(ThreadId, usize), Value>| {
+    let due = |values: &mut Values| {
         let own = values.iter_mut().filter(|((thread, _), value)| *thread == me && value.has_destructor);
         own.filter_map(|(_, value)| value.held.take()).collect::<Vec<_>>()
     };
@@ -102,5 +106,5 @@ pub(super) fn end_of_thread() {
 }
 
 pub(super) fn forget_all() {
-    drop(VALUES.take());
+    drop(ManuallyDrop::into_inner(VALUES.take()));
 }

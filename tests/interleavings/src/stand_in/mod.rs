@@ -22,6 +22,7 @@ pub(crate) use statics::Static;
 pub(crate) fn execution(run: impl FnOnce()) {
     locals::forget_all();
     statics::forget_all();
+    crate::make_statics();
     run();
     locals::end_of_thread();
 }

@@ -3,12 +3,16 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
 std::thread_local! {
     /// By the static's place.
-    static VALUES: RefCell<HashMap<usize, Box<dyn Any>>> = RefCell::default();
+    static VALUES: RefCell<Values> = RefCell::default();
 }
+
+/// Kept for ever where an execution has failed: see the thread-locals.
+type Values = ManuallyDrop<HashMap<usize, Box<dyn Any>>>;
 
 pub(crate) struct Static<T> {
     make: fn() -> T,
@@ -17,6 +21,13 @@ pub(crate) struct Static<T> {
 impl<T> Static<T> {
     pub(crate) const fn new(make: fn() -> T) -> Static<T> {
         Static { make }
+    }
+}
+
+impl<T: 'static> Static<T> {
+    /// A static is there before any thread is. For loom that is a difference: who makes a thing writes it.
+    pub(crate) fn make(&self) {
+        let _: &T = self;
     }
 }
 
@@ -40,5 +51,5 @@ fn pointer<T: 'static>(value: &Box<dyn Any>) -> *const T {
 }
 
 pub(super) fn forget_all() {
-    drop(VALUES.take());
+    drop(ManuallyDrop::into_inner(VALUES.take()));
 }
