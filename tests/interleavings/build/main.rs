@@ -14,15 +14,21 @@ fn main() {
     let source = Path::new("../../src");
     println!("cargo::rerun-if-changed=../../src");
     println!("cargo::rerun-if-changed=build");
-    println!("cargo::rustc-cfg=castoff_unbiased");
+    // Loom has models of the lock alone, in tests/loom: with it the rest would be too much to explore.
+    let biased = env::var_os("CARGO_FEATURE_SHUTTLE").is_some();
+    println!("cargo::rustc-cfg={}", if biased { "castoff_model" } else { "castoff_unbiased" });
     println!("cargo::rustc-cfg=castoff_explored");
     println!("cargo::rustc-check-cfg=cfg(castoff_unbiased, castoff_bare, castoff_explored, castoff_model)");
-    for feature in ["tokio", "macros", "serde", "tracing", "metrics", "tokio-process", "process"] {
+    for feature in ["macros", "serde", "tracing", "metrics", "tokio-process", "process"] {
         println!("cargo::rustc-check-cfg=cfg(feature, values(\"{feature}\"))");
     }
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where")).join("castoff");
     let mut modules = Vec::new();
     copy(source, source, &target);
+    if biased {
+        let fence = include_str!("fence.rs");
+        fs::write(target.join("registry/fence.rs"), fence).expect("the copy can be written");
+    }
     for line in fs::read_to_string(source.join("lib.rs")).expect("castoff has a root").lines() {
         modules.extend(root(line, &target));
     }
@@ -86,6 +92,8 @@ fn stand_in(text: &str) -> String {
     let text = lines.join("\n") + "\n";
     text.replace("use std::thread_local;", "use crate::stand_in::thread_local;")
         .replace("std::hint::spin_loop", "crate::stand_in::spin_loop")
+        .replace(" tokio::", " crate::stand_in::tokio::")
+        .replace("(tokio::", "(crate::stand_in::tokio::")
         .replace("std::sync", "crate::stand_in::sync")
         .replace("std::thread", "crate::stand_in::thread")
         // Loom's primitives are made while a model runs, and statics with them.

@@ -2,6 +2,8 @@
 //! threads that meet; whatever they do in whatever order, each cleanup runs exactly once and in order, and nothing is
 //! left.
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod claims;
 mod explore;
 mod order;

@@ -13,6 +13,8 @@ mod explorer;
 mod locals;
 mod statics;
 pub(crate) mod thread;
+#[cfg(feature = "tokio")]
+pub(crate) mod tokio;
 
 pub(crate) use explorer::{spin_loop, sync};
 pub(crate) use locals::{Local, thread_local};
