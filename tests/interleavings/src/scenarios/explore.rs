@@ -39,7 +39,7 @@ mod exhaustive {
         let bound = builder.preemption_bound.unwrap_or(2).saturating_sub(less);
         builder.preemption_bound = Some(bound);
         assert!(builder.max_duration.is_none() && builder.max_permutations.is_none(), "all or nothing");
-        let limit = Duration::from_secs(from_environment("CASTOFF_EXPLORE_SECONDS").unwrap_or(600));
+        let limit = Duration::from_secs(from_environment("CASTOFF_EXPLORE_SECONDS").unwrap_or(1_800));
         let start = Instant::now();
         let times = Arc::new(AtomicUsize::new(0));
         let counted = times.clone();
@@ -69,7 +69,7 @@ mod random {
 
     /// How deep a bug the second half of the schedules looks for: so many orderings have to come together for it.
     const DEPTH: usize = 3;
-    const STACK: usize = 256 * 1024;
+    const STACK: usize = 512 * 1024;
 
     /// So many schedules as `CASTOFF_SCHEDULES` says: half of them random at each step, half by random priorities.
     /// A failure prints the schedule; `CASTOFF_REPLAY` repeats it.
@@ -77,6 +77,9 @@ mod random {
         let schedules = from_environment("CASTOFF_SCHEDULES").unwrap_or(10_000);
         let start = Instant::now();
         let once = move || stand_in::execution(run);
+        if let Some(file) = from_environment::<std::path::PathBuf>("CASTOFF_REPLAY") {
+            return shuttle::replay_from_file(once, file);
+        }
         let mut config = Config::new();
         config.stack_size = STACK;
         let random = Runner::new(RandomScheduler::new(schedules / 2), config.clone()).run(once);
