@@ -2,7 +2,20 @@
 
 use std::cell::Cell;
 
-pub(crate) use shuttle_tokio::{sync, time};
+pub(crate) use shuttle_tokio::sync;
+
+pub(crate) mod time {
+    use std::future::Future;
+    use std::time::Duration;
+
+    pub(crate) use shuttle_tokio::time::{clear_triggers, error, sleep, timeout_at, trigger_timeouts};
+
+    /// Even where the time is over, others get their turn: who looks again and again would be alone for ever.
+    pub(crate) async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, error::Elapsed> {
+        shuttle::future::yield_now().await;
+        shuttle_tokio::time::timeout(limit, future).await
+    }
+}
 
 super::thread_local! {
     static INSIDE: Cell<usize> = const { Cell::new(0) };
