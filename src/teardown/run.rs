@@ -212,6 +212,16 @@ impl Run {
         })
     }
 
+    /// Whether something that an end has set free is left alone by who tells of that end: it is an item, and the run will
+    /// come to it or leaves it live on purpose. What was skipped behind something outside is not: that has gone now, and
+    /// nobody else would come back to it.
+    pub(super) fn sees_to(&self, state: &State, id: ResourceId) -> bool {
+        self.index_of(id).is_some_and(|index| {
+            let skipped = state.skips.get(&index);
+            !matches!(skipped, Some(SkipReason::DependentOutside { .. } | SkipReason::BehindSkipped { .. }))
+        })
+    }
+
     /// Why a claim was refused: these still depend on the item.
     pub(super) fn held_back(&self, state: &State, by: &[ResourceId]) -> SkipReason {
         let skipped = Status::Over(ResourceOutcome::Skipped);

@@ -196,7 +196,7 @@ impl Run {
         let outcome = outcome_of(&kind);
         let mut finished = registry().finish(&ended.timed(), Err(kind), elapsed, self.inbox.key());
         state.errors.extend(finished.error.clone().map(|error| (index, error)));
-        finished.freed.retain(|id| self.index_of(*id).is_none());
+        finished.freed.retain(|id| !self.sees_to(state, *id));
         let scraps = finished.scraps.take();
         finished.scraps = Some(Box::new((scraps, last_resort)));
         state.leavings.push((self.item(index).id, finished));

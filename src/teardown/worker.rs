@@ -324,9 +324,9 @@ impl Run {
             self.keep_value(thread, &mut finished);
         }
         let freed = conclude(ended.id, finished);
-        let outside: Vec<ResourceId> = freed.into_iter().filter(|id| self.index_of(*id).is_none()).collect();
 
         let mut state = self.state();
+        let outside: Vec<ResourceId> = freed.into_iter().filter(|id| !self.sees_to(&state, *id)).collect();
         let Some(active) = state.end(&self.line, number) else {
             // Telling took so long that the run went on: it knows the outcome, but not what this set free.
             drop(state);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use castoff::{Cleanup, CleanupErrorKind, ResourceGuard, ResourceManager, ResourceState};
+use castoff::{Cleanup, CleanupErrorKind, Priority, ResourceGuard, ResourceManager, ResourceState};
 
 use crate::support::{DropCounter, LIMIT, OrderLog, Recorder, lock, manager, until, watchdog};
 
@@ -53,6 +53,23 @@ fn a_deferral_is_told_and_ends_as_cleaned() {
     drop(server);
     assert_eq!(recorder.of("pool"), ["registered", "deferred", "cleaned"]);
     assert_eq!(manager.stats().cleaned, 2);
+}
+
+#[test]
+fn what_a_teardown_skips_behind_a_deferred_one_is_cleaned_when_the_last_dependent_goes() {
+    let (manager, log) = (manager(), OrderLog::new());
+    let pool = manager.guard("pool", log.cleanup("pool"));
+    let cache = after(&manager, &log, "cache", &pool);
+    let _job = after(&manager, &log, "job", &pool);
+    let session = manager.resource("session").depends_on(&cache).priority(Priority::Critical);
+    let _session = session.guard(log.cleanup("session")).unwrap();
+    let spared = ResourceGuard::id(&cache);
+    drop(pool);
+    drop(cache);
+    // The session sets the cache free, which goes before the job: so it is the job that sets the pool free.
+    drop(manager.teardown().exclude(&[spared]).run());
+    log.assert_is(&["session", "cache", "job", "pool"]);
+    assert_eq!(manager.resource_count(), 0);
 }
 
 #[test]
