@@ -10,12 +10,19 @@ use castoff::{
 
 use super::model::{Ends, Filter, Model, Op, compare};
 
-/// What was seen: which cleanups ran, and what listeners heard of each end.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<(Vec<usize>, HashMap<ResourceId, usize>)>>);
+struct Seen(Arc<Mutex<Notes>>);
+
+#[derive(Default)]
+struct Notes {
+    /// Which cleanups ran, as they came.
+    ran: Vec<usize>,
+    /// How many ends of each listeners heard of.
+    ends: HashMap<ResourceId, usize>,
+}
 
 impl Seen {
-    fn look<R>(&self, look: impl FnOnce(&mut (Vec<usize>, HashMap<ResourceId, usize>)) -> R) -> R {
+    fn look<R>(&self, look: impl FnOnce(&mut Notes) -> R) -> R {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -44,7 +51,7 @@ impl Real {
                     ResourceEvent::CleanupFailed { error } => error.id,
                     _ => return,
                 };
-                hears.look(|seen| *seen.1.entry(id).or_default() += 1);
+                hears.look(|seen| *seen.ends.entry(id).or_default() += 1);
             })
         });
         Real { managers: vec![root], guards: Vec::new(), ids: Vec::new(), seen, compared: 0, listening }
@@ -56,7 +63,7 @@ impl Real {
     /// The difference.
     pub(crate) fn call(&mut self, op: &Op, model: &Model) -> Result<(), String> {
         self.make(op, model)?;
-        let ran: Vec<usize> = self.seen.look(|seen| seen.0[self.compared..].to_vec());
+        let ran: Vec<usize> = self.seen.look(|seen| seen.ran[self.compared..].to_vec());
         self.compared += ran.len();
         compare(model, &ran)?;
         let (live, alive) = (self.managers[0].resource_count(), model.all_alive().len());
@@ -107,7 +114,7 @@ impl Real {
                 Ok(())
             }
             Op::Leak(one) => {
-                self.guards[*one].take().map(ResourceGuard::leak);
+                self.guards[*one].take().into_iter().for_each(ResourceGuard::leak);
                 Ok(())
             }
             Op::Unregister(one) => {
@@ -140,7 +147,7 @@ impl Real {
     ) -> impl FnOnce() -> Result<(), std::io::Error> + Send + 'static {
         let seen = self.seen.clone();
         move || {
-            seen.look(|seen| seen.0.push(one));
+            seen.look(|seen| seen.ran.push(one));
             match ends {
                 Ends::Well => Ok(()),
                 Ends::WithAnError => Err(std::io::Error::other("as planned")),
@@ -194,7 +201,7 @@ impl Real {
         }
         let known = self.ids.iter().enumerate().filter_map(|(one, id)| id.map(|id| (one, id)));
         for (one, id) in known {
-            let heard = self.seen.look(|seen| seen.1.get(&id).copied().unwrap_or(0));
+            let heard = self.seen.look(|seen| seen.ends.get(&id).copied().unwrap_or(0));
             same(&format!("ends heard of {one}"), heard, usize::from(!model.alive(one)))?;
         }
         Ok(())
@@ -210,7 +217,7 @@ impl Real {
         model.apply(&op);
         self.call(&op, &model)?;
         drop(std::mem::take(&mut self.guards));
-        let ran = self.seen.look(|seen| seen.0.len());
+        let ran = self.seen.look(|seen| seen.ran.len());
         same("runs by the drops of guards of what is gone", ran, self.compared)
     }
 }

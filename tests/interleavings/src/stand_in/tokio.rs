@@ -8,7 +8,12 @@ pub(crate) mod time {
     use std::future::Future;
     use std::time::Duration;
 
-    pub(crate) use shuttle_tokio::time::{clear_triggers, error, sleep, timeout_at, trigger_timeouts};
+    pub(crate) use shuttle_tokio::time::{Instant, clear_triggers, error, sleep, trigger_timeouts};
+
+    /// No deadline passes.
+    pub(crate) async fn timeout_at<F: Future>(_: Instant, future: F) -> Result<F::Output, error::Elapsed> {
+        Ok(future.await)
+    }
 
     /// Even where the time is over, others get their turn: who looks again and again would be alone for ever.
     pub(crate) async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output, error::Elapsed> {
