@@ -137,8 +137,8 @@ fn two_async_cleanups_of_a_teardown_fly_at_once() {
 }
 
 #[test]
-fn a_cleanup_that_does_not_await_may_be_asynchronous() {
-    explore("an asynchronous cleanup that ends at once is dropped twice", || {
+fn asynchronous_cleanups_may_end_at_once() {
+    explore("two asynchronous cleanups that end at once are dropped", || {
         with_reactor(|| {
             let manager = manager();
             let one = manager.guard_async("one", || async { done() });
