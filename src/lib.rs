@@ -1,5 +1,7 @@
 #![doc = include_str!("../docs/crate.md")]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
+// For scripts/verify alone: what runs in a signal handler is checked for what may not be done there.
+#![cfg_attr(castoff_realtime, feature(sanitize))]
 
 // What people hold, ready to adopt.
 pub mod adapters;

@@ -171,7 +171,12 @@ pub(super) fn leave() {
 
 /// Our handler: notes which signal it is, then lets ctrlc wake its thread. In a forked child, which has no such
 /// thread, it ends the child as the signal would have without us.
+#[cfg_attr(castoff_realtime, sanitize(realtime = "nonblocking"))]
 extern "C" fn note(signal: c_int) {
+    if cfg!(castoff_planted = "allocation") {
+        // The bug that RealtimeSanitizer has to find: see scripts/verify.
+        drop(std::hint::black_box(Box::new(signal)));
+    }
     if std::process::id() != OWNER.load(SeqCst) || LEAVING.load(SeqCst) {
         end_here(signal);
         return;
@@ -288,6 +293,7 @@ pub(super) fn ask_no_more(asking: &Asking) {
 /// The handler of a signal that asks. In a forked child it does nothing: nobody there would answer, and the parent
 /// was not asked. Any number of signals are one question until somebody begins to answer it, so the pipe never
 /// fills, `write` never waits, and as it succeeds errno stays as it was.
+#[cfg_attr(castoff_realtime, sanitize(realtime = "nonblocking"))]
 extern "C" fn ask(_: c_int) {
     if std::process::id() == ASKED_IN.load(SeqCst) && !ASKED.swap(true, SeqCst) {
         // SAFETY: the pointer is to one byte, which `write` only reads.

@@ -123,7 +123,9 @@ impl<T> Biased<T> {
         let was_inside = self.inside.load(Relaxed);
         self.inside.store(1, Relaxed);
         fence::light();
-        if self.revoked.load(Acquire) | was_inside != 0 {
+        // The bug that ThreadSanitizer has to find is an owner that heeds nobody: see scripts/verify.
+        let revoked = if cfg!(castoff_planted = "race") { 0 } else { self.revoked.load(Acquire) };
+        if revoked | was_inside != 0 {
             return self.turned_away(was_inside);
         }
         Some(Own { lock: self, not_send: PhantomData })

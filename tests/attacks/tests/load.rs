@@ -114,55 +114,63 @@ fn a_million_live_at_once_are_torn_down() {
     assert_eq!(tally.wrong(), (0, 0));
 }
 
-/// Some of them are always live, and others look for leaks all the while: none of these is old enough to be one.
+/// In scopes of a hundred, each of which looks for leaks at its end, while 49 other threads make and drop theirs and one
+/// looks at the global manager.
 #[test]
 fn five_million_tracked_items_on_fifty_threads_raise_no_false_alarm() {
     let _watchdog = Watchdog::new("fifty threads", PATIENCE);
-    let each = scaled(100_000);
-    let config = ManagerConfig::default().leak_after(Duration::from_secs(200));
-    let manager = ResourceManager::isolated("load", config);
-    let (tally, over) = (Tally::new(50 * each), AtomicBool::new(false));
+    let scopes = scaled(1_000);
+    let (tally, over, alarms) = (Tally::new(5_000 * scopes), AtomicBool::new(false), AtomicUsize::new(0));
     let start = Instant::now();
-    let (looks, alarms) = thread::scope(|scope| {
+    let looks = thread::scope(|scope| {
         let watch = scope.spawn(|| {
-            let (mut looks, mut alarms) = (0, 0);
+            let mut looks = 0;
             while !over.load(SeqCst) {
+                std::hint::black_box(ResourceManager::global().detect_leaks());
                 looks += 1;
-                alarms += manager.detect_leaks().len();
             }
-            (looks, alarms)
+            looks
         });
-        let workers: Vec<_> = (0..50)
+        let threads: Vec<_> = (0..50)
             .map(|part| {
-                let (manager, tally) = (&manager, &tally);
+                let (tally, alarms) = (&tally, &alarms);
+                let one = move |at: usize| is_alarm(tally, (part * scopes + at) * 100);
                 scope.spawn(move || {
-                    let mut kept = std::collections::VecDeque::new();
-                    for one in part * each..(part + 1) * each {
-                        kept.push_back(manager.guard("one", tally.cleanup(one)));
-                        if kept.len() > 16 {
-                            kept.pop_front();
-                        }
-                    }
+                    alarms.fetch_add((0..scopes).filter(|at| one(*at)).count(), SeqCst);
                 })
             })
             .collect();
-        workers.into_iter().for_each(|it| it.join().expect("it only counts"));
+        threads.into_iter().for_each(|it| it.join().expect("it only counts"));
         over.store(true, SeqCst);
         watch.join().expect("it only looks")
     });
     let took = start.elapsed();
-    let (lost, twice) = tally.wrong();
-    let at_the_end = manager.detect_leaks().len();
-    // And it does see one: this is no manager that never says anything.
-    let _kept = manager.resource("kept").leak_after(Duration::ZERO).guard(|| ()).expect("nothing is refused");
-    let planted = manager.detect_leaks().len();
+    let ((lost, twice), alarms) = (tally.wrong(), alarms.into_inner());
+    // And a scope that leaks does say so.
+    let leaky = || castoff::testing::scope(|manager| std::mem::forget(manager.guard("kept", || ())));
+    let planted = usize::from(std::panic::catch_unwind(leaky).is_err());
     println!(
-        "{} items on 50 threads, {looks} looks meanwhile: {alarms} false alarms, {at_the_end} at the end, {planted} of 1 \
+        "{} items in {} scopes on 50 threads, {looks} looks at the global manager meanwhile: {alarms} false alarms, {planted} of 1 \
          planted found, {lost} lost, {twice} twice, in {took:.1?}",
-        50 * each
+        5_000 * scopes,
+        50 * scopes
     );
-    assert_eq!((alarms, at_the_end, planted, lost, twice), (0, 0, 1, 0, 0));
+    assert_eq!((alarms, planted, lost, twice), (0, 1, 0, 0));
     assert!(looks > 0);
+}
+
+/// Whether a scope that leaks nothing says that it does. Of its hundred items up to sixteen are live at once.
+fn is_alarm(tally: &Arc<Tally>, first: usize) -> bool {
+    let body = |manager: &ResourceManager| {
+        let mut kept = std::collections::VecDeque::new();
+        for one in first..first + 100 {
+            kept.push_back(manager.guard("one", tally.cleanup(one)));
+            if kept.len() > 16 {
+                kept.pop_front();
+            }
+        }
+    };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| castoff::testing::scope(body))).is_err()
 }
 
 #[test]
