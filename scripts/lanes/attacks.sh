@@ -10,12 +10,28 @@ lane_faults() {
     debian strace=strace faketime=faketime
     attacks --test faults -- --nocapture --test-threads="$JOBS"
     cgroups
+    local program
+    program=$(attacks --test faults --no-run --message-format json | executable faults)
+    # Only what is attacked has the bug; the tests are what they were.
+    attacked_with order
+    red faults-order 'was cleaned before' "$program" killed_at_any
+    attacked_with twice
+    red faults-twice 'was cleaned twice' "$program" killed_at_any
+}
+
+# Which test program of this name cargo says that it has built.
+executable() {
+    sed -n 's/.*"executable":"\([^"]*deps.'"$1"'-[^"]*\)".*/\1/p'
+}
+
+attacked_with() {
+    cargo rustc --quiet -j "$JOBS" --package castoff-attacks --bin castoff-attacked -- --cfg "castoff_planted=\"$1\""
 }
 
 # A group of processes without room for another thread, and one without memory. Where there are no such groups (they are
 # version 1's, and root's), it says so.
 cgroups() {
-    local victim log status group
+    local victim log status group expected
     victim=$(victim)
     log=$WORK/logs/cgroup-log
     group=/sys/fs/cgroup/pids/castoff-verify
@@ -23,13 +39,15 @@ cgroups() {
         for end in return exit teardown; do
             : > "$log"
             status=0
-            # Two: the shell that becomes the program, and one that only the kernel counts.
+            # Two: the program's first thread, and one helper.
             (echo 2 > "$group/pids.max" && echo "$BASHPID" > "$group/cgroup.procs" &&
                 CASTOFF_LOG=$log exec timeout 60 "$victim" "$end" sync) || status=$?
-            [ "$status" = "$([ "$end" = exit ] && echo 7 || echo 0)" ] && [ "$(grep -c '^-' "$log")" = 20 ] || {
+            expected=0
+            [ "$end" != exit ] || expected=7
+            if [ "$status $(grep -c '^-' "$log")" != "$expected 20" ]; then
                 echo "pids.max=2, $end: status $status, $(grep -c '^-' "$log") of 20 cleaned"
                 return 1
-            }
+            fi
         done
         rmdir "$group"
         echo "pids.max=2: 3 runs, 20 of 20 cleaned in each, and the status kept"
@@ -50,30 +68,39 @@ lane_load() {
 # The same, a tenth of each, and as it is built for tests.
 lane_load-brief() {
     CASTOFF_LOAD=10 attacks --test load -- --nocapture --test-threads=1
+    local program
+    program=$(cargo rustc --quiet -j "$JOBS" --package castoff-attacks --test load --message-format json \
+        -- --cfg 'castoff_planted="twice"' | executable load)
+    CASTOFF_LOAD=100 red load-twice '1 twice' "$program" --nocapture ten_million
 }
 
-# Every way to end, on real processes: the table of docs/reliability.md's first part, and random histories.
-# REPS is for the rows of castoff alone.
+# Every way to end, on real processes of castoff's alone, as they are and while everything is busy. Then what the suite
+# does with ends from outside, more often: terminals, `nohup`, namespaces, and histories that end at a random moment.
 lane_deaths() {
     debian stress-ng=stress-ng
     cargo build --quiet -j "$JOBS" --release --package castoff-deaths
-    say "each way to end, ${REPS:=200} processes"
-    REPS=$REPS PEERS=castoff cargo run --quiet --release --package castoff-deaths | tee "$WORK/logs/deaths-table"
-    as_promised "$WORK/logs/deaths-table"
-    say "the same under load"
+    local reps=${REPS:-200} load
+    deaths castoff "$reps"
     stress-ng --cpu "$JOBS" --vm 1 --vm-bytes 256M --timeout 600s --quiet &
-    local load=$!
-    REPS=$((REPS / 10)) PEERS=castoff cargo run --quiet --release --package castoff-deaths | tee "$WORK/logs/deaths-load"
+    load=$!
+    say "the same, while stress-ng runs"
+    deaths castoff $((reps / 10 + 1))
     kill "$load"
-    wait "$load" || :
-    as_promised "$WORK/logs/deaths-load"
-    say "2,400 random histories, each ended at a random moment; terminals, nohup, namespaces"
-    CASTOFF_EXIT_ROUNDS=2400 cargo test --quiet -j "$JOBS" --all-features --test exit -- --nocapture random outside
+    CASTOFF_EXIT_ROUNDS=$((reps * 10)) cargo test --quiet -j "$JOBS" --all-features --test exit -- --nocapture random outside
+    # It promises drops alone, and signals run none.
+    red deaths 'not as promised' deaths scopeguard 1
 }
 
-# A cell that is not all, or two processes that ended in different ways, in a row where all is promised.
+deaths() {
+    local table=$WORK/logs/deaths-$1
+    PEER=$1 REPS=$2 cargo run --quiet --release --package castoff-deaths | tee "$table"
+    as_promised "$table"
+}
+
+# Whether each cell is all, and all processes in it ended in the same way, in the rows where that is promised.
 as_promised() {
-    if grep '^| ' "$1" | grep -vE '^\| (death|a second SIGINT|SIGQUIT|`abort|SIGKILL)' | grep -E '\*\*|times\)|hangs'; then
+    # shellcheck disable=SC2016
+    if grep '^| ' "$1" | grep -vE '^\| (death|a second SIGINT|SIGQUIT|`abort|SIGKILL)' | grep -E '\*\*|times\)|hangs for'; then
         echo "not as promised"
         return 1
     fi

@@ -38,10 +38,10 @@ unpack_rust() {
     say "unpacking Debian's rustc $1"
     rm -rf "$at" && mkdir -p "$at/packages" "$at/bin"
     apt-get update -qq
-    version=$(apt-cache madison rustc-web | awk -v like="^$1[.]" '$3 ~ like {print $3; exit}')
+    version=$(apt-cache madison rustc-web | awk -v like="^$1[.]" '$3 ~ like && !found {found = $3} END {print found}')
     [ -n "$version" ] || { echo "Debian here has no rustc-web $1"; return 1; }
     packages=("rustc-web=$version" "libstd-rust-web-$1=$version" "libstd-rust-web-dev=$version")
-    llvm=$(apt-cache show "rustc-web=$version" | grep -oE 'libllvm[0-9]+' | head -n 1)
+    llvm=$(apt-cache show "rustc-web=$version" "libstd-rust-web-$1=$version" | sed -n 's/.*\(libllvm[0-9]*\).*/\1/p' | sort -u)
     packages+=("$llvm")
     llvm=${llvm#libllvm}
     if apt-cache show "rust-web-src=$version" > /dev/null 2>&1 && [ "$1" != 1.85 ]; then

@@ -81,7 +81,8 @@ fn ten_million_guards_are_made_and_dropped_by_two_threads() {
         for part in 0..2 {
             let (manager, tally) = (&manager, &tally);
             let work = move || {
-                (part * each..(part + 1) * each).for_each(|one| drop(manager.guard("one", tally.cleanup(one))));
+                (part * each..(part + 1) * each)
+                    .for_each(|one| drop(manager.guard("one", tally.cleanup(one))));
             };
             scope.spawn(work);
         }

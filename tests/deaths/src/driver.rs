@@ -30,14 +30,19 @@ struct Ended {
 
 pub fn main() -> ExitCode {
     let reps = std::env::var("REPS").map_or(10, |reps| reps.parse().expect("REPS is a number"));
-    println!("| death |{}", PEERS.map(|peer| format!(" {} |", peer.name)).concat());
-    println!("|---|{}", "---|".repeat(PEERS.len()));
+    // One of them, where many processes of that are wanted.
+    let only = std::env::var("PEER").ok();
+    let peers: Vec<&Peer> =
+        PEERS.iter().filter(|it| only.as_ref().is_none_or(|one| one == it.name)).collect();
+    assert!(!peers.is_empty(), "PEER is none of the table");
+    println!("| death |{}", peers.iter().map(|peer| format!(" {} |", peer.name)).collect::<String>());
+    println!("|---|{}", "---|".repeat(peers.len()));
     let start = Instant::now();
     for death in DEATHS {
-        let cells: Vec<String> = PEERS.iter().map(|peer| cell(peer, death, reps)).collect();
+        let cells: Vec<String> = peers.iter().map(|peer| cell(peer, death, reps)).collect();
         println!("| {} | {} |", death.name, cells.join(" | "));
     }
-    let processes = reps * (DEATHS.len() * PEERS.len() - skipped());
+    let processes = reps * (DEATHS.len() * peers.len() - skipped(&peers));
     println!(
         "\n{reps} processes of {FILES} files for each cell, {processes} in all, in {:.0?}",
         start.elapsed()
@@ -49,8 +54,8 @@ fn applies(peer: &Peer, death: Death) -> bool {
     peer.is_general || death.every_tenth == Every::Cleans
 }
 
-fn skipped() -> usize {
-    DEATHS.iter().flat_map(|death| PEERS.iter().map(|peer| applies(peer, *death))).filter(|it| !it).count()
+fn skipped(peers: &[&Peer]) -> usize {
+    DEATHS.iter().flat_map(|death| peers.iter().map(|peer| applies(peer, *death))).filter(|it| !it).count()
 }
 
 /// Every process of a cell: how much was cleaned of how much, and how they ended.
