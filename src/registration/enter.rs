@@ -112,7 +112,7 @@ pub(super) fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> 
 /// A builder's registration is in. A shutdown may have looked for the last time between the question and the answer.
 #[inline]
 pub(super) fn seen_in(node: &Arc<Node>, id: ResourceId) -> Result<ResourceId, Refused> {
-    if node.was_sealed_before() { overtaken(node, id) } else { Ok(id) }
+    if node.is_sealed() { overtaken(node, id) } else { Ok(id) }
 }
 
 /// Registered while the manager was sealed: refused, unless a teardown has seen it and will clean it.

@@ -12,7 +12,7 @@ use crate::registry::biased::Own;
 use crate::registry::entry::{Draft, Newcomer, Phase, Plain};
 use crate::registry::locker::Beside;
 use crate::registry::shard::{NO_LINK, Shard};
-use crate::registry::tree::Node;
+use crate::registry::tree::{Node, shown_and_seen};
 use crate::registry::turns::Turn;
 use crate::registry::{INDEX_BITS, LANE, Lane, Registry, TURNS, id_of};
 
@@ -104,6 +104,7 @@ impl Registry {
         let lane = &node.lanes[shard as usize];
         if lane.load(Relaxed) == 0 {
             lane.store(data.join(node.clone()) + 1, Relaxed);
+            shown_and_seen();
         }
     }
 

@@ -238,12 +238,6 @@ impl Node {
         }
     }
 
-    /// Whether it was sealed before what the calling thread has just registered could be found.
-    pub(crate) fn was_sealed_before(&self) -> bool {
-        shown_and_seen();
-        self.is_sealed()
-    }
-
     /// Tells its listeners and those of the managers above. The caller holds no lock.
     pub(crate) fn tell(self: &Arc<Node>, event: &ResourceEvent) {
         spans::event(&self.name, event);
@@ -295,10 +289,10 @@ impl Node {
 }
 
 /// Between what a thread has written for others and what it reads of theirs. Who seals a manager and then looks for
-/// what is live does not take the lock of a shard that the manager is not used from; who registers from there and then
-/// asks whether it is sealed may be the first. Of these two at least one has to see the other.
-#[inline]
-fn shown_and_seen() {
+/// what is live does not take the lock of a shard that the manager is not used from; who uses it from there for the first
+/// time, and then asks whether it is sealed, is not seen by that. Of these two at least one has to see the other. And what
+/// the first has seen, everybody sees who registers there later.
+pub(super) fn shown_and_seen() {
     fence(SeqCst);
 }
 

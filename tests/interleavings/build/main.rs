@@ -18,7 +18,11 @@ fn main() {
     let biased = env::var_os("CARGO_FEATURE_SHUTTLE").is_some();
     println!("cargo::rustc-cfg={}", if biased { "castoff_model" } else { "castoff_unbiased" });
     println!("cargo::rustc-cfg=castoff_explored");
-    println!("cargo::rustc-check-cfg=cfg(castoff_unbiased, castoff_bare, castoff_explored, castoff_model)");
+    // The short way of the lock's owner from the first resource on.
+    println!("cargo::rustc-cfg=castoff_eager");
+    println!(
+        "cargo::rustc-check-cfg=cfg(castoff_unbiased, castoff_bare, castoff_counted, castoff_eager, castoff_explored, castoff_model)"
+    );
     for feature in ["macros", "serde", "tracing", "metrics", "tokio-process", "process"] {
         println!("cargo::rustc-check-cfg=cfg(feature, values(\"{feature}\"))");
     }
