@@ -27,6 +27,10 @@ fn main() {
         println!("cargo::rustc-check-cfg=cfg(feature, values(\"{feature}\"))");
     }
     let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo says where")).join("castoff");
+    // Files that have gone since.
+    if target.exists() {
+        fs::remove_dir_all(&target).expect("the copy of before can be removed");
+    }
     let mut modules = Vec::new();
     copy(source, source, &target);
     if biased {

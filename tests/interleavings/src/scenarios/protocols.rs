@@ -10,7 +10,7 @@ use super::explore;
 use crate::clock::Coarse;
 use crate::exit::token::{self, ShutdownToken};
 use crate::registry::queue::Queue;
-use crate::registry::turns::Turns;
+use crate::registry::turns::{Turn, Turns};
 use crate::stand_in::sync::{Condvar, Mutex};
 use crate::stand_in::thread;
 
@@ -51,18 +51,20 @@ fn turns_of_registrations_go_up() {
     explore("a registration after another has the greater turn", || {
         let turns = Arc::new(Turns::new());
         let now = Coarse::now();
-        let first = turns.take(1, now);
+        let mut own = Turn::default();
+        let first = turns.take(1, now, &mut own);
         let others = [2, 3].map(|who| {
             let turns = turns.clone();
             thread::spawn(move || {
-                let one = turns.take(who, now);
-                let two = turns.take(who, now);
+                let mut own = Turn::default();
+                let one = turns.take(who, now, &mut own);
+                let two = turns.take(who, now, &mut own);
                 assert!(first < one && one <= two);
                 two
             })
         });
         let [two, three] = others.map(|other| other.join().expect("it only counts"));
-        assert!(turns.take(1, now) > two.max(three));
+        assert!(turns.take(1, now, &mut own) > two.max(three));
     });
 }
 

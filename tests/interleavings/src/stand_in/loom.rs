@@ -22,6 +22,17 @@ pub(crate) mod sync {
             self.0.wait(held)
         }
 
+        pub(crate) fn wait_while<'a, T>(
+            &self,
+            mut held: MutexGuard<'a, T>,
+            mut waits: impl FnMut(&mut T) -> bool,
+        ) -> LockResult<MutexGuard<'a, T>> {
+            while waits(&mut held) {
+                held = self.wait(held).unwrap_or_else(PoisonError::into_inner);
+            }
+            Ok(held)
+        }
+
         pub(crate) fn wait_timeout<'a, T>(&self, held: MutexGuard<'a, T>, limit: Duration) -> Waited<'a, T> {
             self.0.wait_timeout(held, limit)
         }
