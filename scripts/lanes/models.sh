@@ -2,30 +2,31 @@
 # Interleavings, random schedules, random histories, random bytes: what is searched for a counterexample. Sourced by
 # scripts/verify.
 
-# The registry's lock in every interleaving: .ci/run's own lane, with its planted bug. Then the scenarios.
+# The registry's lock in every interleaving, with its planted bug, and castoff's source up to two preemptions: .ci/run's own
+# lane. Then with one more.
 lane_loom() {
     .ci/run loom
-    interleavings loom
+    LOOM_MAX_PREEMPTIONS=3 scripts/interleavings loom
+    scripts/planted no-fence scripts/interleavings loom
 }
 
-# Random schedules of the same scenarios.
+# Random schedules of the same scenarios, more than a million in all.
 lane_shuttle() {
-    CASTOFF_SCHEDULES=${SCHEDULES:-30000} interleavings shuttle
+    CASTOFF_SCHEDULES=${SCHEDULES:-30000} scripts/interleavings shuttle
 }
 
-interleavings() {
-    [ -x scripts/interleavings ] || { echo "scripts/interleavings is not there: no scenarios"; return; }
-    scripts/interleavings "$@"
-}
-
-# Random histories against the naive model, more of them than the suite plays.
+# Random histories against the two models, more of them than the suite plays.
 lane_histories() {
-    CASTOFF_CASES=${CASES:-100000} cargo test --quiet -j "$JOBS" --release --test it -- --nocapture model::
+    CASTOFF_CASES=${CASES:-200000} cargo test --quiet -j "$JOBS" --release --features tokio --test it random_histories
+    CASTOFF_CASES=${STATES:-20000} cargo test --quiet -j "$JOBS" --release --test state_machine
 }
 
-# Random bytes as calls, with AddressSanitizer. Stable Rust does, with its flags unlocked.
+# Random bytes as calls, with AddressSanitizer. Stable Rust does, with its flags unlocked. On a copy of the corpus: what is
+# found on the way is added to it.
 lane_fuzz() {
-    [ -e fuzz/Cargo.toml ] || { echo "fuzz/ is not there: nothing to run"; return; }
     cargo_tool cargo-fuzz 0.13.2
-    RUSTC_BOOTSTRAP=1 cargo fuzz run calls -- -max_total_time="${FUZZ_SECONDS:-300}" -print_final_stats=1
+    rm -rf "$WORK/corpus"
+    cp -r fuzz/corpus/calls "$WORK/corpus"
+    RUSTC_BOOTSTRAP=1 cargo fuzz run calls "$WORK/corpus" -- \
+        -max_total_time="${FUZZ_SECONDS:-300}" -max_len=512 -len_control=0 -print_final_stats=1
 }

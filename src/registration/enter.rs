@@ -61,7 +61,7 @@ pub(crate) fn plain(
     }
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn register_plain(node: &Arc<Node>, plain: Plain, work: Work) -> ResourceId {
     // Taken apart, and put together only where it has to lie in memory.
     let Plain { text, category, priority, created_at } = plain;
@@ -142,7 +142,7 @@ fn announce(node: &Arc<Node>, draft: Draft) -> ResourceId {
 }
 
 /// Registers for a short form, which is never refused.
-#[inline]
+#[inline(always)] // what is known where people register is written where it belongs, and nowhere on the way
 pub(crate) fn register_short(
     node: &Arc<Node>,
     label: Label,
