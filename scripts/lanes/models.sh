@@ -7,7 +7,10 @@
 lane_loom() {
     .ci/run loom
     LOOM_MAX_PREEMPTIONS=3 scripts/interleavings loom
-    scripts/planted no-fence scripts/interleavings loom
+    local bug
+    for bug in no-fence open-child nobody-woken; do
+        scripts/planted "$bug" scripts/interleavings loom
+    done
 }
 
 # Random schedules of the same scenarios, more than a million in all.
@@ -19,6 +22,7 @@ lane_shuttle() {
 lane_histories() {
     CASTOFF_CASES=${CASES:-200000} cargo test --quiet -j "$JOBS" --release --features tokio --test it random_histories
     CASTOFF_CASES=${STATES:-20000} cargo test --quiet -j "$JOBS" --release --test state_machine
+    scripts/planted deferred-forgotten cargo test --quiet -j "$JOBS" --release --test state_machine
 }
 
 # Random bytes as calls, with AddressSanitizer. Stable Rust does, with its flags unlocked. On a copy of the corpus: what is
