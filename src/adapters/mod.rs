@@ -29,7 +29,7 @@ mod running;
 mod slot;
 mod timer;
 
-pub use custom::{CurrentDirectory, Place, Restore};
+pub use custom::{CurrentDirectory, EnvVar, Place, Restore};
 #[cfg(feature = "redis")]
 pub use database::RedisConnection;
 #[cfg(feature = "rusqlite")]

@@ -17,23 +17,6 @@ use crate::resource::{Category, Resource};
 ///
 /// Its category is `Custom("state")`; it has no last resort.
 ///
-/// # Environment variables
-/// There is no such adapter for them: `set_var` is `unsafe`, as no library can know that no other thread reads the
-/// environment meanwhile, in C code for one. Who knows that writes it down where it holds:
-///
-/// ```
-/// use castoff::ResourceManager;
-///
-/// let old = std::env::var_os("CASTOFF_DOC_LEVEL");
-/// // SAFETY: this program has one thread.
-/// unsafe { std::env::set_var("CASTOFF_DOC_LEVEL", "debug") };
-/// let _level = ResourceManager::new("settings").guard("CASTOFF_DOC_LEVEL", move || match old {
-///     // SAFETY: as above; cleanups that a teardown runs are on a thread of castoff's, and the others wait.
-///     Some(old) => unsafe { std::env::set_var("CASTOFF_DOC_LEVEL", old) },
-///     None => unsafe { std::env::remove_var("CASTOFF_DOC_LEVEL") },
-/// });
-/// ```
-///
 /// # Examples
 /// ```
 /// use castoff::ResourceManager;

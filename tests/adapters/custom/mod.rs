@@ -2,4 +2,5 @@
 
 #[cfg(unix)]
 mod directory;
+mod env_var;
 mod restore;
