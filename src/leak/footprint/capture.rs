@@ -6,20 +6,20 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::fork;
 use crate::leak::footprint::descriptor::{Descriptor, Kind, Temporary, watched};
 use crate::leak::footprint::proc::{Directory, line, protocol, read};
 use crate::leak::footprint::registered::Registered;
 use crate::leak::footprint::socket::{self, Socket};
 use crate::leak::footprint::task::{Child, Stat, Thread};
 use crate::leak::footprint::{Footprint, memory, text};
-use crate::sync::Lock;
 
 /// How often, and how far apart, castoff's runtime is looked at that is not at rest.
 const LOOKS: u32 = 100;
@@ -34,8 +34,7 @@ pub(super) fn look() -> io::Result<Footprint> {
     let mut registered = Registered::default();
     // Before and after: what is registered while this looks has to count, and what is cleaned as well.
     registered.gather();
-    let turn = turn();
-    let held = turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let held = turn().lock().unwrap_or_else(PoisonError::into_inner);
     let begun = ticks();
     let threads = threads()?;
     let children = children(begun)?;
@@ -58,15 +57,14 @@ pub(super) fn look() -> io::Result<Footprint> {
     })
 }
 
-/// One look at a time. A child that was forked in the middle of one has a turn of its own.
-fn turn() -> Arc<Mutex<()>> {
-    static TURN: Lock<Option<(u32, Arc<Mutex<()>>)>> = Lock::new(None);
-    let process = std::process::id();
-    let mut turn = TURN.lock();
-    match &*turn {
-        Some((of, lock)) if *of == process => lock.clone(),
-        _ => turn.insert((process, Arc::default())).1.clone(),
-    }
+/// How many forks, one below the other, have a turn each.
+const GENERATIONS: usize = 256;
+
+/// One look at a time. A child that was forked in the middle of one has a turn of its own, which nobody had when it was
+/// forked: there is no lock on the way to it that could have been held then.
+fn turn() -> &'static Mutex<()> {
+    static TURNS: [Mutex<()>; GENERATIONS] = [const { Mutex::new(()) }; GENERATIONS];
+    &TURNS[fork::era() as usize % GENERATIONS]
 }
 
 /// Since the system started: what start times are told in.
