@@ -17,9 +17,10 @@ pub(crate) fn era() -> u32 {
     ERA.load(Ordering::Relaxed)
 }
 
-/// What the thread that forks does before and, in both processes, after.
+/// What the thread that forks does before and, in both processes, after: the child by its own first.
 pub(crate) struct Hooks {
     pub(crate) before: fn(),
+    pub(crate) in_child: fn(),
     pub(crate) after: fn(),
 }
 
@@ -45,10 +46,13 @@ pub(crate) fn watch(hooks: Hooks) {
         }
         extern "C" fn in_child() {
             ERA.fetch_add(1, Ordering::Relaxed);
+            if let Some(hooks) = HOOKS.get() {
+                (hooks.in_child)();
+            }
             in_parent();
         }
-        // SAFETY: these are items of this crate and live as long as the process; what they do in a child is an atomic
-        // addition and letting go of locks that the same thread has taken before. A refusal (no memory) leaves children
+        // SAFETY: these are items of this crate and live as long as the process; what they do in a child is atomic
+        // additions and stores, and letting go of locks that the same thread has taken before. A refusal (no memory) leaves children
         // uncounted and has no other effect.
         unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     }

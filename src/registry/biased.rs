@@ -96,6 +96,16 @@ impl<T> Biased<T> {
         }
     }
 
+    /// In a forked child, where the calling thread is the only one and has the lock: another owner is gone. It may have
+    /// been on its way in, to be turned away, and would be waited for for ever.
+    pub(super) fn outlive(&self) {
+        if !self.is_own() {
+            self.inside.store(0, Relaxed);
+            self.waiting.store(0, Relaxed);
+            self.owned.store(false, Relaxed);
+        }
+    }
+
     #[inline]
     fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
@@ -382,6 +392,20 @@ mod tests {
         drop(held);
         assert!(lock.try_lock().is_some());
         assert!(thread::spawn(|| lock.try_lock().is_some()).join().expect("it only asks"));
+    }
+
+    #[test]
+    fn an_owner_that_is_gone_on_its_way_in_is_not_waited_for() {
+        let lock: &'static Biased<u64> = Box::leak(Box::new(Biased::new(0)));
+        assert!(thread::spawn(|| lock.own()).join().expect("it only asks"));
+        *lock.lock() += 1;
+        // As a fork finds it, between its store and its look.
+        lock.inside.store(1, Relaxed);
+        assert!(lock.try_lock().is_none());
+        lock.outlive();
+        assert!(lock.own());
+        *lock.lock() += 1;
+        assert_eq!(*lock.lock(), 2);
     }
 
     #[test]

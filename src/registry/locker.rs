@@ -59,6 +59,11 @@ impl Locker {
         self.0.disown();
     }
 
+    /// In a forked child, where the calling thread is the only one and has the lock.
+    pub(super) fn outlive(&self) {
+        self.0.outlive();
+    }
+
     /// For who takes the lock again and again, and has just let go of it: lets those go first who wait, for a moment.
     /// The lock is not fair, and would be taken again before anybody has woken up.
     pub(super) fn give_way(&self) {

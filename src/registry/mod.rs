@@ -77,7 +77,7 @@ static TURNS: Turns = Turns::new();
 #[inline]
 pub(crate) fn registry() -> &'static Registry {
     REGISTRY.get_or_init(|| {
-        fork::watch(fork::Hooks { before: hold_all, after: let_go });
+        fork::watch(fork::Hooks { before: hold_all, in_child: outlive_all, after: let_go });
         let threads = std::thread::available_parallelism().map_or(4, usize::from);
         Registry::new((threads * 4).next_power_of_two().min(1 << SHARD_BITS))
     })
@@ -93,6 +93,11 @@ fn hold_all() {
     let held = REGISTRY.get().into_iter().flat_map(|registry| &registry.shards).map(Locker::lock).collect();
     // A thread that is ending keeps nothing: what it forks is at the mercy of the others.
     let _ = FORKING.try_with(|forking| forking.replace(held));
+}
+
+/// In a forked child, which has every shard still.
+fn outlive_all() {
+    REGISTRY.get().into_iter().flat_map(|registry| &registry.shards).for_each(Locker::outlive);
 }
 
 fn let_go() {
