@@ -6,6 +6,8 @@
 #![allow(unsafe_code)] // The one foreign call has no safe wrapper that is kept well.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+#[cfg(target_os = "linux")]
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use once_cell::sync::OnceCell;
 
@@ -15,6 +17,26 @@ static ERA: AtomicU32 = AtomicU32::new(0);
 #[inline]
 pub(crate) fn era() -> u32 {
     ERA.load(Ordering::Relaxed)
+}
+
+/// How many forks, one below the other, have a lock each.
+#[cfg(target_os = "linux")] // whose looks at the process need one
+const GENERATIONS: usize = 256;
+
+/// A lock for each process of a line of forks. A child never waits for what a thread of its parent had when it was forked,
+/// and there is no other lock on the way to its own.
+#[cfg(target_os = "linux")]
+pub(crate) struct LockOfEach([Mutex<()>; GENERATIONS]);
+
+#[cfg(target_os = "linux")]
+impl LockOfEach {
+    pub(crate) const fn new() -> LockOfEach {
+        LockOfEach([const { Mutex::new(()) }; GENERATIONS])
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
+        self.0[era() as usize % GENERATIONS].lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What the thread that forks does before and, in both processes, after: the child by its own first.

@@ -6,14 +6,13 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::io;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::fork;
+use crate::fork::LockOfEach;
 use crate::leak::footprint::descriptor::{Descriptor, Kind, Temporary, watched};
 use crate::leak::footprint::proc::{Directory, line, protocol, read};
 use crate::leak::footprint::registered::Registered;
@@ -34,7 +33,7 @@ pub(super) fn look() -> io::Result<Footprint> {
     let mut registered = Registered::default();
     // Before and after: what is registered while this looks has to count, and what is cleaned as well.
     registered.gather();
-    let held = turn().lock().unwrap_or_else(PoisonError::into_inner);
+    let held = TURNS.lock();
     let begun = ticks();
     let threads = threads()?;
     let children = children(begun)?;
@@ -57,15 +56,8 @@ pub(super) fn look() -> io::Result<Footprint> {
     })
 }
 
-/// How many forks, one below the other, have a turn each.
-const GENERATIONS: usize = 256;
-
-/// One look at a time. A child that was forked in the middle of one has a turn of its own, which nobody had when it was
-/// forked: there is no lock on the way to it that could have been held then.
-fn turn() -> &'static Mutex<()> {
-    static TURNS: [Mutex<()>; GENERATIONS] = [const { Mutex::new(()) }; GENERATIONS];
-    &TURNS[fork::era() as usize % GENERATIONS]
-}
+/// One look at a time. A child that was forked in the middle of one has a turn of its own.
+static TURNS: LockOfEach = LockOfEach::new();
 
 /// Since the system started: what start times are told in.
 fn ticks() -> u64 {
