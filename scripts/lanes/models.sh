@@ -8,7 +8,7 @@ lane_loom() {
     .ci/run loom
     LOOM_MAX_PREEMPTIONS=3 scripts/interleavings loom
     local bug
-    for bug in no-fence open-child nobody-woken; do
+    for bug in no-fence open-child nobody-woken two-turns end-unheard token-deaf; do
         scripts/planted "$bug" scripts/interleavings loom
     done
 }

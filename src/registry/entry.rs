@@ -199,7 +199,7 @@ impl Entry {
         self.roams = false;
     }
 
-    /// The same for a plain one, which has been in the shard's spot before.
+    /// The same for a plain one; without its work where that is claimed already, as in the spot of a shard it may be.
     pub(crate) fn settle(&mut self, plain: Plain, work: Option<Work>, new: Newcomer) {
         self.label = Label::from(plain.text);
         self.category = plain.category.into();
