@@ -61,6 +61,8 @@ pub use network::HttpServer;
 pub use network::WebSocket;
 #[cfg(feature = "signal-hook")]
 pub use process::SignalHandler;
+#[cfg(feature = "testcontainers")]
+pub use process::TestContainer;
 #[cfg(all(unix, feature = "process"))]
 pub use process::{ChildError, ChildProcess, ProcessMonitor};
 pub use process::{StopSignal, Worker, WorkerError};

@@ -2,6 +2,8 @@
 
 #[cfg(all(unix, feature = "process"))]
 mod child;
+#[cfg(feature = "testcontainers")]
+mod container;
 #[cfg(all(unix, feature = "process"))]
 mod end;
 #[cfg(all(unix, feature = "process"))]
@@ -18,6 +20,8 @@ mod worker;
 
 #[cfg(all(unix, feature = "process"))]
 pub use child::ChildProcess;
+#[cfg(feature = "testcontainers")]
+pub use container::TestContainer;
 #[cfg(all(unix, feature = "process"))]
 pub use end::ChildError;
 #[cfg(all(unix, feature = "process"))]

@@ -2,6 +2,8 @@
 
 #[cfg(all(target_os = "linux", feature = "process"))]
 mod child;
+#[cfg(all(feature = "testcontainers", feature = "hyper"))]
+mod container;
 #[cfg(all(target_os = "linux", feature = "process"))]
 mod monitor;
 #[cfg(all(unix, feature = "signal-hook"))]
