@@ -2,7 +2,9 @@
 //! says which of two things is newer.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -65,17 +67,23 @@ pub(crate) struct Stamp {
 /// assert_eq!(&*label, "orders-7");
 /// assert!(label.starts_with("orders"));
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Label(Cow<'static, str>);
+#[derive(Clone)]
+pub struct Label(Text);
+
+/// Two words, as a `&str` alone: the thin pointer fits beside what tells the two apart.
+#[derive(Clone)]
+enum Text {
+    Static(&'static str),
+    Made(Arc<Box<str>>),
+}
 
 impl Label {
     /// The text, where it is `'static`.
     #[inline]
     pub(crate) fn text(&self) -> Option<&'static str> {
         match self.0 {
-            Cow::Borrowed(text) => Some(text),
-            Cow::Owned(_) => None,
+            Text::Static(text) => Some(text),
+            Text::Made(_) => None,
         }
     }
 }
@@ -83,62 +91,108 @@ impl Label {
 impl From<&'static str> for Label {
     #[inline]
     fn from(text: &'static str) -> Label {
-        Label(Cow::Borrowed(text))
+        Label(Text::Static(text))
     }
 }
 
 impl From<String> for Label {
     fn from(text: String) -> Label {
-        Label(Cow::Owned(text))
+        Label(Text::Made(Arc::new(text.into_boxed_str())))
     }
 }
 
 impl From<Cow<'static, str>> for Label {
     fn from(text: Cow<'static, str>) -> Label {
-        Label(text)
+        match text {
+            Cow::Borrowed(text) => Label::from(text),
+            Cow::Owned(text) => Label::from(text),
+        }
     }
 }
 
 impl From<Arc<str>> for Label {
     fn from(text: Arc<str>) -> Label {
-        Label(Cow::Owned(String::from(&*text)))
+        Label::from(String::from(&*text))
     }
 }
 
 impl Deref for Label {
     type Target = str;
+    #[inline]
     fn deref(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Static(text) => text,
+            Text::Made(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Label) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Label {}
+
+impl PartialOrd for Label {
+    fn partial_cmp(&self, other: &Label) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Label {
+    fn cmp(&self, other: &Label) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Label").field(&&**self).finish()
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Label {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
     }
 }
 
 impl AsRef<str> for Label {
     fn as_ref(&self) -> &str {
-        &self.0
+        self
     }
 }
 
 // So that a map keyed by labels can be asked with a plain `&str`.
 impl std::borrow::Borrow<str> for Label {
     fn borrow(&self) -> &str {
-        &self.0
+        self
     }
 }
 
 impl PartialEq<str> for Label {
     fn eq(&self, other: &str) -> bool {
-        &*self.0 == other
+        **self == *other
     }
 }
 
 impl PartialEq<&str> for Label {
     fn eq(&self, other: &&str) -> bool {
-        &*self.0 == *other
+        **self == **other
     }
 }
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self)
     }
 }

@@ -60,6 +60,15 @@ fn nor_does_one_with_a_category_and_a_priority() {
 }
 
 #[test]
+fn nor_does_one_of_a_category_of_ones_own() {
+    let register = |manager: &ResourceManager| {
+        let lease = manager.resource("lease").category(Category::Custom("lease"));
+        drop(black_box(lease.guard(|| ())).expect("nothing stands in its way"));
+    };
+    assert_eq!(asked(register), 0);
+}
+
+#[test]
 fn nor_do_sixteen_at_once() {
     let register = |manager: &ResourceManager| {
         let open: [ResourceGuard<()>; 16] = std::array::from_fn(|_| manager.guard("connection", || ()));

@@ -97,7 +97,7 @@ impl Look<'_> {
         ResourceLeak {
             id: seen.id,
             label: entry.label.clone(),
-            category: entry.category,
+            category: entry.category(),
             age,
             reasons,
             created_at: entry.created_at,

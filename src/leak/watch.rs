@@ -144,7 +144,7 @@ fn look(node: &Arc<Node>) -> Look {
     for node in node.subtree() {
         registry().scan(&node, |seen| {
             let held = held(seen.entry);
-            categories.add(seen.entry.category, held);
+            categories.add(seen.entry.category(), held);
             // By its place in memory: to hash what is there would cost more than all else. The same line may have two.
             sites.add(ByPlace(seen.entry.created_at), held);
         });

@@ -345,9 +345,10 @@ enum Resolved {
 
 /// A registration that never was, to be refused.
 fn drafted(entry: Entry) -> Option<Draft> {
+    let category = entry.category();
     Some(Draft {
         label: entry.label,
-        category: entry.category,
+        category,
         priority: entry.priority,
         created_at: entry.created_at,
         work: entry.work?,

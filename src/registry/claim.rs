@@ -124,7 +124,7 @@ impl Registry {
                 let mut error = CleanupError {
                     id,
                     label: entry.label.clone(),
-                    category: entry.category,
+                    category: entry.category(),
                     kind: CleanupErrorKind::Deferred { behind: Vec::new() },
                     created_at: entry.created_at,
                     elapsed: Duration::ZERO,
@@ -228,7 +228,7 @@ fn take(shard: &mut Shard, id: ResourceId, guarded: bool) -> Option<Job> {
         None => (None, None),
     };
     if work.is_async() {
-        timeout.get_or_insert_with(|| entry.category.default_timeout());
+        timeout.get_or_insert_with(|| entry.category().default_timeout());
     }
     let (linked, number, member) = (entry.linked, entry.number, entry.member);
     let weight = shard.members.get_mut(member).map_or(Weight(0), |owner| owner.weight(number));

@@ -130,7 +130,7 @@ impl Registry {
             let error = CleanupError {
                 id: job.id,
                 label: entry.label.clone(),
-                category: entry.category,
+                category: entry.category(),
                 kind,
                 created_at: entry.created_at,
                 elapsed,

@@ -82,10 +82,9 @@ impl Plain {
     }
 }
 
-/// One resource. A thousand of them, with slots, cleanups and guards, have to fit into 256 KiB.
+/// One resource. With what its slot needs it takes two cache lines.
 pub(crate) struct Entry {
     pub(crate) label: Label,
-    pub(crate) category: Category,
     pub(crate) created_at: &'static Location<'static>,
     pub(crate) created: Coarse,
     pub(crate) turn: u64,
@@ -99,6 +98,8 @@ pub(crate) struct Entry {
     pub(crate) newer: u32,
     pub(crate) older: u32,
     pub(crate) era: u32,
+    /// Its category, unless that is in what few resources have.
+    known: Option<Known>,
     pub(crate) priority: Priority,
     pub(crate) phase: Phase,
     /// A guard holds it: its slot stays after its end, so that the guard can ask how it ended.
@@ -125,6 +126,8 @@ pub(crate) struct Newcomer {
 #[derive(Default)]
 pub(crate) struct Extra {
     pub(crate) name: Option<Label>,
+    /// The name of its category, where that has no number.
+    custom: Option<&'static str>,
     pub(crate) description: Option<Label>,
     pub(crate) tags: Vec<Label>,
     pub(crate) metadata: Metadata,
@@ -154,7 +157,6 @@ impl Default for Entry {
     fn default() -> Entry {
         Entry {
             label: Label::from(""),
-            category: Category::Event,
             created_at: Location::caller(),
             created: Coarse::default(),
             turn: 0,
@@ -166,6 +168,7 @@ impl Default for Entry {
             newer: NO_LINK,
             older: NO_LINK,
             era: 0,
+            known: Some(Known::Event),
             priority: Priority::Medium,
             phase: Phase::Released,
             guarded: false,
@@ -181,7 +184,6 @@ impl Entry {
     #[inline(always)]
     pub(crate) fn fill(&mut self, draft: Draft, new: Newcomer) {
         self.label = draft.label;
-        self.category = draft.category;
         self.created_at = draft.created_at;
         self.created = new.created;
         self.turn = new.turn;
@@ -189,6 +191,12 @@ impl Entry {
         // A slot that is free holds none.
         if draft.extra.is_some() {
             self.extra = draft.extra;
+        }
+        self.known = draft.category.known();
+        if self.known.is_none()
+            && let Category::Custom(name) = draft.category
+        {
+            self.extra_mut().custom = Some(name);
         }
         self.era = new.era;
         self.priority = draft.priority;
@@ -202,7 +210,7 @@ impl Entry {
     /// The same for a plain one; without its work where that is claimed already, as in the spot of a shard it may be.
     pub(crate) fn settle(&mut self, plain: Plain, work: Option<Work>, new: Newcomer) {
         self.label = Label::from(plain.text);
-        self.category = plain.category.into();
+        self.known = Some(plain.category);
         self.created_at = plain.created_at;
         self.created = new.created;
         self.turn = new.turn;
@@ -214,6 +222,12 @@ impl Entry {
         self.linked = new.linked;
         self.watched = false;
         self.roams = false;
+    }
+
+    #[inline]
+    pub(crate) fn category(&self) -> Category {
+        let named = || self.extra.as_ref().and_then(|extra| extra.custom).map(Category::Custom);
+        self.known.map(Category::from).or_else(named).unwrap_or(Category::Event)
     }
 
     pub(crate) fn stamp(&self, shard: u32) -> Stamp {
@@ -249,6 +263,6 @@ mod tests {
     #[test]
     #[cfg(target_pointer_width = "64")]
     fn an_entry_stays_small() {
-        assert!(size_of::<Entry>() <= 152, "{} bytes", size_of::<Entry>());
+        assert!(size_of::<Entry>() <= 120, "{} bytes", size_of::<Entry>());
     }
 }

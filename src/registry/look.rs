@@ -247,7 +247,7 @@ impl Registry {
     pub(crate) fn counts(&self, within: &Arc<Node>) -> CategoryCounts {
         let mut counts = ByCategory::new();
         for node in within.subtree() {
-            self.scan(&node, |seen| counts.entry(seen.entry.category).or_default().0 += 1);
+            self.scan(&node, |seen| counts.entry(seen.entry.category()).or_default().0 += 1);
         }
         sorted(&counts, |(count, _)| *count)
     }
@@ -327,7 +327,7 @@ impl Live {
         self.ages = self.ages.saturating_add(age);
         let bytes = entry.extra.as_ref().and_then(|extra| extra.estimated_bytes).unwrap_or(0);
         self.bytes = self.bytes.saturating_add(bytes);
-        let (count, sum) = self.by_category.entry(entry.category).or_default();
+        let (count, sum) = self.by_category.entry(entry.category()).or_default();
         (*count, *sum) = (*count + 1, sum.saturating_add(bytes));
     }
 }
@@ -347,7 +347,7 @@ fn describe(node: &Node, seen: &Seen<'_>) -> ResourceInfo {
         id: seen.id,
         label: entry.label.clone(),
         name: entry.name().cloned(),
-        category: entry.category,
+        category: entry.category(),
         priority: entry.priority,
         state: entry.phase.into(),
         created_at: entry.created_at,

@@ -130,11 +130,11 @@ impl Selection {
         let any = |wanted: bool, found: bool| !wanted || found;
         seen.is_ours()
             && entry.phase != Phase::Entering
-            && any(!self.categories.is_empty(), self.categories.contains(&entry.category))
+            && any(!self.categories.is_empty(), self.categories.contains(&entry.category()))
             && any(!self.priorities.is_empty(), self.priorities.contains(&entry.priority))
             && any(!self.tags.is_empty(), entry.tags().iter().any(|tag| self.tags.contains(tag)))
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&seen.id))
-            && !self.not_categories.contains(&entry.category)
+            && !self.not_categories.contains(&entry.category())
             && !self.not_ids.contains(&seen.id)
     }
 }
@@ -146,13 +146,13 @@ impl Item {
         Item {
             id: seen.id,
             label: entry.label.clone(),
-            category: entry.category,
+            category: entry.category(),
             priority: entry.priority,
             created_at: entry.created_at,
             created: entry.created,
             stamp: seen.stamp,
             manager: node.id,
-            limit: limit.unwrap_or_else(|| entry.category.default_timeout()),
+            limit: limit.unwrap_or_else(|| entry.category().default_timeout()),
             has_last_resort: entry.extra.as_ref().is_some_and(|extra| extra.last_resort.is_some()),
             is_async: entry.work.as_ref().is_some_and(|work| work.is_async()),
         }

@@ -201,7 +201,7 @@ impl Slicer<'_> {
                 if self.takes(&seen) {
                     match rest.try_reserve(1) {
                         Ok(()) => rest.push(seen.id),
-                        Err(_) => report.count_skipped(seen.entry.category),
+                        Err(_) => report.count_skipped(seen.entry.category()),
                     }
                 }
             });
@@ -209,7 +209,7 @@ impl Slicer<'_> {
         for id in rest {
             let reason = reason.clone().unwrap_or_else(|| self.held_back(id));
             let known =
-                |seen: Seen<'_>| (seen.entry.label.clone(), seen.entry.category, seen.entry.created_at);
+                |seen: Seen<'_>| (seen.entry.label.clone(), seen.entry.category(), seen.entry.created_at);
             let known = registry().see(self.node, id, |_, seen| known(seen));
             if let Some((label, category, created_at)) = known {
                 report.list_skipped(SkippedResource { id, label, category, created_at, reason });

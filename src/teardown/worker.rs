@@ -362,7 +362,7 @@ impl Run {
     /// Deferred resources outside the selection: their last dependent went with this teardown. They run as after a
     /// drop, and the run waits for as long as it would for its own.
     fn free<'a>(&'a self, mut state: MutexGuard<'a, State>, worker: u64, ids: Vec<ResourceId>) -> Held<'a> {
-        let own = |entry: &Entry| entry.timeout().unwrap_or_else(|| entry.category.default_timeout());
+        let own = |entry: &Entry| entry.timeout().unwrap_or_else(|| entry.category().default_timeout());
         let limits = ids.iter().filter_map(|id| registry().live(*id, own));
         let limit = limits.fold(TELLING, Duration::saturating_add);
         let active = self.watched(Runner::Thread, None, limit, Stage::Foreign);

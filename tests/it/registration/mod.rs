@@ -3,6 +3,7 @@
 
 mod adopted;
 mod batch;
+mod categories;
 mod defaults;
 mod limits;
 mod names;

@@ -1,5 +1,7 @@
 //! What is registered: the [`Resource`] trait, the words that describe a resource, and [`ResourceInfo`].
 
+mod known;
+
 use std::fmt;
 use std::ops::Index;
 use std::panic::Location;
@@ -7,6 +9,8 @@ use std::time::Duration;
 
 use crate::cleanup::Cleanup;
 use crate::id::{Label, ResourceId};
+
+pub(crate) use self::known::Known;
 
 /// A value that knows its own cleanup.
 ///
@@ -120,54 +124,12 @@ impl Category {
         })
     }
 
-    /// A small name for it. `None` for `Custom`, which has one of its own.
-    #[inline]
-    pub(crate) fn known(self) -> Option<Known> {
-        Some(match self {
-            Category::Critical => Known::Critical,
-            Category::Database => Known::Database,
-            Category::File => Known::File,
-            Category::Process => Known::Process,
-            Category::Network => Known::Network,
-            Category::Timer => Known::Timer,
-            Category::Event => Known::Event,
-            Category::Custom(_) => return None,
-        })
-    }
-
     /// Medium but for the category Critical: newest first then decides, as it does for locals.
     #[inline]
     pub(crate) fn default_priority(self) -> Priority {
         match self {
             Category::Critical => Priority::Critical,
             _ => Priority::Medium,
-        }
-    }
-}
-
-/// A [`Category`] that fits into a register: any but `Custom`.
-#[derive(Clone, Copy)]
-pub(crate) enum Known {
-    Critical,
-    Database,
-    File,
-    Process,
-    Network,
-    Timer,
-    Event,
-}
-
-impl From<Known> for Category {
-    #[inline]
-    fn from(known: Known) -> Category {
-        match known {
-            Known::Critical => Category::Critical,
-            Known::Database => Category::Database,
-            Known::File => Category::File,
-            Known::Process => Category::Process,
-            Known::Network => Category::Network,
-            Known::Timer => Category::Timer,
-            Known::Event => Category::Event,
         }
     }
 }
