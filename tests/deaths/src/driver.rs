@@ -1,21 +1,17 @@
 //! Starts each program, has it end, and looks at what it left: prints the table.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::death::{By, DEATHS, Death, Every};
 use crate::peer::{PEERS, Peer};
+use crate::process::Process;
 use crate::work::FILES;
 
 /// What has not ended by then hangs: each of those that have a limit has one of a second.
 const HANGS: Duration = Duration::from_secs(5);
-/// For what has to be there before anything can be measured.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// What a signal has not ended by then goes on.
 const GOES_ON: Duration = Duration::from_secs(2);
 /// From when on a signal is a second one, and not the twin of the first.
@@ -99,109 +95,35 @@ fn cell(peer: &'static Peer, death: Death, reps: usize) -> String {
 
 fn one(peer: &Peer, death: Death) -> Ended {
     let folder = tempfile::tempdir().expect("there is room");
-    let mut child = start(peer, death, folder.path());
-    let mut line = String::new();
-    let out = child.stdout.take().expect("it was asked for");
-    BufReader::new(out).read_line(&mut line).expect("it is text");
-    assert_eq!(line, "ready\n", "{} with {}", peer.name, death.name);
+    let path = folder.path().to_str().expect("it is text");
+    let ignored = if let By::Ignored(signal) = death.by { Some(signal) } else { None };
+    let mut process = Process::start(&[peer.name, death.name, path], ignored);
     let start = Instant::now();
-    let status = end(&mut child, death.by);
+    let status = end(&mut process, death.by);
     let took = start.elapsed();
     let left = std::fs::read_dir(folder.path()).expect("it is there").count();
     Ended { status, cleaned: FILES - left, took }
 }
 
-/// With the dispositions that a shell gives a program in the foreground, and without core files.
-fn start(peer: &Peer, death: Death, folder: &Path) -> Child {
-    let mut command = Command::new(std::env::current_exe().expect("it runs"));
-    command
-        .args([peer.name, death.name])
-        .arg(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    // Ten backtraces with their symbols take longer than a deadline of a second, on a busy machine.
-    command.env("RUST_BACKTRACE", "0");
-    let prepare = move || {
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
-            let how = if death.by == By::Ignored(signal) { libc::SIG_IGN } else { libc::SIG_DFL };
-            // SAFETY: between fork and exec, where this may be called; neither runs code of ours.
-            unsafe { libc::signal(signal, how) };
-        }
-        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: likewise; it reads what is there.
-        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
-        Ok(())
-    };
-    // SAFETY: see inside.
-    unsafe { command.pre_exec(prepare) };
-    command.spawn().expect("it can be started")
-}
-
-fn end(child: &mut Child, by: By) -> String {
+fn end(process: &mut Process, by: By) -> String {
     match by {
-        By::Signal(signal) => send(child, signal),
+        By::Signal(signal) => process.send(signal),
         By::Twice(signal) => {
-            send(child, signal);
+            process.send(signal);
             thread::sleep(SECOND);
-            send(child, signal);
+            process.send(signal);
         }
         By::Ignored(signal) => {
-            send(child, signal);
-            if wait(child, GOES_ON).is_none() {
-                give_up(child);
+            process.send(signal);
+            if process.ended_within(GOES_ON).is_none() {
+                process.give_up();
                 return String::from("goes on");
             }
         }
         By::Return | By::Exit | By::ExitElsewhere | By::Panic | By::Abort => {}
     }
-    match wait(child, HANGS) {
-        Some(status) => told(status),
-        None => {
-            give_up(child);
-            format!("hangs for more than {} s", HANGS.as_secs())
-        }
-    }
-}
-
-fn give_up(child: &mut Child) {
-    child.kill().expect("it is our child");
-    wait(child, PATIENCE).expect("nothing outlives SIGKILL");
-}
-
-fn send(child: &Child, signal: i32) {
-    // SAFETY: takes numbers; the child has not been waited for, so its number is its own.
-    unsafe { libc::kill(child.id().cast_signed(), signal) };
-}
-
-fn wait(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("it is our child") {
-            return Some(status);
-        }
-        if start.elapsed() >= limit {
-            return None;
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn told(status: ExitStatus) -> String {
-    let named = [
-        (libc::SIGINT, "SIGINT"),
-        (libc::SIGTERM, "SIGTERM"),
-        (libc::SIGHUP, "SIGHUP"),
-        (libc::SIGQUIT, "SIGQUIT"),
-        (libc::SIGKILL, "SIGKILL"),
-        (libc::SIGABRT, "SIGABRT"),
-    ];
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit {code}"),
-        (None, Some(signal)) => named
-            .into_iter()
-            .find(|(number, _)| *number == signal)
-            .map_or_else(|| format!("signal {signal}"), |(_, name)| String::from(name)),
-        (None, None) => String::from("no status"),
-    }
+    process.ended_within(HANGS).unwrap_or_else(|| {
+        process.give_up();
+        format!("hangs for more than {} s", HANGS.as_secs())
+    })
 }
