@@ -13,18 +13,25 @@
 //!                     ├─> feed to audit ─> audit   a subscription to the feed of stored orders, and its thread
 //!                     ├─> checksum process ─> data directory
 //!                     └─> orders database ─> directory lock ─> data directory
+//! current directory          ─> data directory
 //! ticker (an interval timer) ─> orders database
 //! marker pid                 ─> orders database
 //! ```
 //!
 //! With `--features full` it has an asynchronous half, too, which tracks what becomes of the orders: an axum
 //! server for HTTP and WebSocket, a pool of SQLite connections, a log, a WebSocket client, a health probe, a second
-//! child process and tasks in the background. `tracking/mod.rs` tells who needs whom there, and across: one plan and
-//! one teardown for both halves.
+//! child process and tasks in the background. `tracking/mod.rs` tells who needs whom there. And it has an office, which
+//! reports on both and answers questions: a directory that is watched, a buffered summary, a mapped index, a transaction
+//! that stays open, a pool of r2d2's, Unix and UDP sockets, an action at a signal. `office/mod.rs` tells who needs whom
+//! in it. One plan and one teardown for all three.
 //!
 //! Most parts are adopted by castoff's adapters. The database, the workers, the checksum process and the HTTP server
-//! have cleanups written by hand: those that `--faulty` makes go wrong, to show how that looks, and what no adapter
-//! knows.
+//! have cleanups written by hand, and in the asynchronous half the courier and the heartbeat: those that `--faulty` makes
+//! go wrong, to show how that looks, and what no adapter knows.
+//!
+//! Every kind of adapter in `docs/adapters.md` has a job here but `WebSocket`, as the courier's is by hand, `EnvVar`, which
+//! a program of threads can't promise anything for, and those of what needs a foreign server (PostgreSQL, redis, an engine
+//! of containers), as this has to run wherever Rust and a C compiler are.
 //!
 //! `cargo run --example service -- --help` tells what it can show. Read `stack.rs` first: it starts
 //! everything.
@@ -57,6 +64,9 @@ mod journal;
 mod leftovers;
 #[path = "service/markers.rs"]
 mod markers;
+#[cfg(feature = "full")]
+#[path = "service/office/mod.rs"]
+mod office;
 #[path = "service/stack.rs"]
 mod stack;
 #[path = "service/threads.rs"]
@@ -124,7 +134,7 @@ fn serve(ending: Ending) -> Result<ExitCode> {
     let audited = audit::Expectation::of(&stack)?;
     let leftovers = Leftovers::to_look_for(&stack, before);
     #[cfg(feature = "full")]
-    let tracked = tracking::proof::Proof::of(&stack)?;
+    let (office, tracked) = (office::proof::Proof::of(&stack)?, tracking::proof::Proof::of(&stack)?);
     let live = manager.resources();
     match ending {
         Ending::Batch => endings::batch(&manager, stack, &mut checklist),
@@ -136,7 +146,10 @@ fn serve(ending: Ending) -> Result<ExitCode> {
     checklist.check("order kept: dependents first", journal.order_of(&live));
     checklist.check("nothing lost: audit", audited.compare());
     #[cfg(feature = "full")]
-    tracked.check(&mut checklist);
+    {
+        office.check(&mut checklist);
+        tracked.check(&mut checklist);
+    }
     leftovers.check(&manager, &mut checklist);
     if ending == Ending::Faulty {
         checklist.check("hung cleanup ended late", journal.finished_late(checksums::LABEL));

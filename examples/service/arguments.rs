@@ -7,7 +7,7 @@ A service of real parts, put under real traffic and torn down in order by castof
 
 Usage: cargo run --example service [--features full] [-- FLAG]
 
-With the feature `full` the service has an asynchronous half, too.
+With the feature `full` the service has an asynchronous half and an office, too.
 
   (no flag)      tear everything down in one batch
   --wrong-order  drop the guards in the worst order, dependencies first

@@ -1,9 +1,9 @@
-//! The data directory: a type that knows its own cleanup. And the lock that keeps others out of it.
+//! The data directory: a type that knows its own cleanup. The service goes there, and a lock keeps others out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use castoff::adapters::FileLock;
+use castoff::adapters::{CurrentDirectory, FileLock};
 use castoff::{Category, Cleanup, Label, Resource, ResourceGuard, ResourceManager};
 
 use crate::Result;
@@ -37,6 +37,15 @@ pub(crate) fn create(manager: &ResourceManager) -> Result<ResourceGuard<DataDire
     // directory stays until the last of those who use it has gone.
     let path = tempfile::Builder::new().prefix("orders-").tempdir()?.keep();
     Ok(manager.adopt(DataDirectory { path }))
+}
+
+/// What is dumped or named without a path belongs there. Before it can be removed the service has to have left.
+pub(crate) fn enter(
+    manager: &ResourceManager,
+    directory: &ResourceGuard<DataDirectory>,
+) -> Result<ResourceGuard<CurrentDirectory>> {
+    let there = CurrentDirectory::change(directory.path())?;
+    Ok(manager.resource("current directory").depends_on(directory).adopt(there)?)
 }
 
 /// Held until all that writes here has gone.

@@ -1,12 +1,12 @@
 //! The proof at the end: the operating system is asked whether anything of the service is still there.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use castoff::ResourceManager;
 
@@ -33,6 +33,7 @@ pub(crate) struct Leftovers {
 pub(crate) struct Before {
     threads: BTreeMap<String, String>,
     descriptors: BTreeMap<String, PathBuf>,
+    current: Option<PathBuf>,
 }
 
 impl Before {
@@ -40,7 +41,14 @@ impl Before {
         // For its signals tokio keeps a pair of sockets from the first runtime of a process on.
         #[cfg(feature = "full")]
         drop(crate::tracking::runtime());
-        Before { threads: threads::alive(), descriptors: descriptors() }
+        Before { threads: threads::alive(), descriptors: descriptors(), current: env::current_dir().ok() }
+    }
+
+    fn is_current_again(&self) -> Finding {
+        match env::current_dir() {
+            Ok(now) if Some(&now) == self.current.as_ref() => Ok(now.display().to_string()),
+            other => Err(format!("{other:?}, not {:?}", self.current)),
+        }
     }
 
     fn no_new_descriptors(&self) -> Finding {
@@ -68,6 +76,7 @@ impl Leftovers {
     pub(crate) fn check(self, manager: &ResourceManager, checklist: &mut Checklist) {
         checklist.check("nothing left: resources", no_resources(manager));
         checklist.check("nothing left: changed state", gate::is_put_back());
+        checklist.check("nothing left: current directory", self.before.is_current_again());
         checklist.check("nothing left: directory", self.no_directory());
         checklist.check("nothing left: child process", self.no_child());
         checklist.check("nothing left: port", self.no_port());

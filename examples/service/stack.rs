@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use castoff::adapters::{FileLock, Timer};
+use castoff::adapters::{CurrentDirectory, FileLock, Timer};
 use castoff::{ResourceGuard, ResourceManager};
 #[cfg(feature = "full")]
 use tokio::runtime::Runtime;
@@ -15,13 +15,15 @@ use crate::database::Database;
 use crate::directory::DataDirectory;
 use crate::gate::Opened;
 #[cfg(feature = "full")]
+use crate::office::{self, Office};
+#[cfg(feature = "full")]
 use crate::tracking::{self, Tracking};
 use crate::workers::Desk;
 use crate::{audit, checksums, database, directory, gate, http_server, markers, ticker, workers};
 
 /// Who needs whom, by the start of their labels. Written down by hand once more, so that the check of the
 /// order does not ask castoff what castoff was told.
-const NEEDS: [(&str, &str); 12] = [
+const NEEDS: [(&str, &str); 13] = [
     ("marker ready", "marker address"),
     ("marker address", "http server"),
     ("http server", "worker"),
@@ -34,12 +36,13 @@ const NEEDS: [(&str, &str); 12] = [
     ("checksum process", "data directory"),
     ("orders database", "directory lock"),
     ("directory lock", "data directory"),
+    ("current directory", "data directory"),
 ];
 
 pub(crate) fn needs() -> impl Iterator<Item = (&'static str, &'static str)> {
     let needs = NEEDS.into_iter();
     #[cfg(feature = "full")]
-    let needs = needs.chain(tracking::NEEDS);
+    let needs = needs.chain(tracking::NEEDS).chain(office::NEEDS);
     needs
 }
 
@@ -51,12 +54,15 @@ pub(crate) fn needs() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub(crate) struct Stack {
     _opened: Opened,
     pub(crate) directory: ResourceGuard<DataDirectory>,
+    _current: ResourceGuard<CurrentDirectory>,
     _lock: ResourceGuard<FileLock>,
     pub(crate) database: ResourceGuard<Arc<Database>>,
     pub(crate) checksums: ResourceGuard<Arc<ChecksumProcess>>,
     pub(crate) audit: Audit,
     #[cfg(feature = "full")]
     pub(crate) tracking: Tracking,
+    #[cfg(feature = "full")]
+    pub(crate) office: Office,
     _ticker: ResourceGuard<Timer>,
     _workers: Vec<ResourceGuard<()>>,
     pub(crate) server: ResourceGuard<SocketAddr>,
@@ -73,6 +79,7 @@ impl Stack {
         let runtime = tracking::runtime()?;
         let opened = gate::open(manager)?;
         let directory = directory::create(manager)?;
+        let current = directory::enter(manager, &directory)?;
         let lock = directory::lock(manager, &directory)?;
         let database = database::open(manager, &directory, &lock)?;
         let manners = if faulty { Manners::Stubborn } else { Manners::Polite };
@@ -80,7 +87,11 @@ impl Stack {
         let feed = Arc::new(Feed::default());
         let audit = audit::start(manager, &feed)?;
         #[cfg(feature = "full")]
-        let tracking = Tracking::start(&runtime, manager, &directory, &feed)?;
+        let tracking = tracking::started(&runtime, manager, Tracking::start(manager, &directory, &feed))?;
+        #[cfg(feature = "full")]
+        let office = Office::start(manager, &directory, &database, &tracking);
+        #[cfg(feature = "full")]
+        let office = tracking::started(&runtime, manager, office)?;
         let ticker = ticker::start(manager, &database)?;
         let desk = Desk::new(&database, &checksums, feed, opened.gate.clone(), faulty);
         let in_use = [
@@ -96,12 +107,15 @@ impl Stack {
         Ok(Stack {
             _opened: opened,
             directory,
+            _current: current,
             _lock: lock,
             database,
             checksums,
             audit,
             #[cfg(feature = "full")]
             tracking,
+            #[cfg(feature = "full")]
+            office,
             _ticker: ticker,
             _workers: workers,
             server,

@@ -50,7 +50,10 @@ pub(crate) fn run(manager: &ResourceManager, stack: &Stack, checklist: &mut Chec
     );
     println!("The timer has ticked {} times so far", stack.database.ticks()?);
     #[cfg(feature = "full")]
-    crate::tracking::traffic::run(stack, checklist)?;
+    {
+        crate::tracking::traffic::run(stack, checklist)?;
+        crate::office::traffic::run(manager, stack, checklist)?;
+    }
     Ok(())
 }
 

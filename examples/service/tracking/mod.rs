@@ -20,6 +20,7 @@
 //! ```
 
 pub(crate) mod faults;
+pub(crate) mod pool;
 pub(crate) mod proof;
 pub(crate) mod traffic;
 
@@ -28,7 +29,6 @@ mod courier;
 mod heartbeat;
 mod log;
 mod packer;
-mod pool;
 mod probe;
 mod routes;
 mod sealer;
@@ -42,7 +42,7 @@ use castoff::adapters::{LogWriter, Task};
 use castoff::{ResourceGuard, ResourceId, ResourceManager};
 use sqlx::SqlitePool;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, Sender};
 
 use crate::Result;
 use crate::audit::Feed;
@@ -85,7 +85,7 @@ const UPDATES: usize = 4096;
 
 /// What an update tells: one more of these has been stored.
 #[derive(Clone, Copy)]
-enum Update {
+pub(crate) enum Update {
     Parcel,
     Scan,
 }
@@ -93,7 +93,9 @@ enum Update {
 /// The guards of what runs on tokio, in the order in which it was started: the worst for dropping.
 pub(crate) struct Tracking {
     stock: ResourceGuard<Arc<OnceLock<Stock>>>,
-    pool: ResourceGuard<SqlitePool>,
+    pub(crate) pool: ResourceGuard<SqlitePool>,
+    /// What the office subscribes to, too.
+    pub(crate) updates: Sender<Update>,
     _log: ResourceGuard<LogWriter>,
     _tally: ResourceGuard<Task>,
     counted: Arc<Tally>,
@@ -114,24 +116,24 @@ pub(crate) fn runtime() -> Result<Arc<Runtime>> {
     Ok(Arc::new(runtime))
 }
 
-impl Tracking {
-    pub(crate) fn start(
-        runtime: &Runtime,
-        manager: &ResourceManager,
-        directory: &ResourceGuard<DataDirectory>,
-        feed: &Arc<Feed>,
-    ) -> Result<Tracking> {
-        runtime.block_on(async {
-            let started = Tracking::start_here(manager, directory, feed).await;
-            if started.is_err() {
-                // On the way out of it the guards were dropped, and here a drop can't wait. The runtime can.
-                manager.settle_async().await;
-            }
-            started
-        })
-    }
+/// Waits on it for what is being started. On the way out of a failure guards are dropped, and there a drop can't wait: the
+/// runtime can.
+pub(crate) fn started<T>(
+    runtime: &Runtime,
+    manager: &ResourceManager,
+    starting: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    runtime.block_on(async {
+        let started = starting.await;
+        if started.is_err() {
+            manager.settle_async().await;
+        }
+        started
+    })
+}
 
-    async fn start_here(
+impl Tracking {
+    pub(crate) async fn start(
         manager: &ResourceManager,
         directory: &ResourceGuard<DataDirectory>,
         feed: &Arc<Feed>,
@@ -145,13 +147,14 @@ impl Tracking {
         let sealer = sealer::start(manager, directory)?;
         let packer = packer::start(manager, feed, &pool, &sealer, heard_by, updates.clone())?;
         let heartbeat = heartbeat::start(manager, &pool)?;
-        let server = server::start(manager, &pool, (lines, &log), heard_by, updates).await?;
+        let server = server::start(manager, &pool, (lines, &log), heard_by, updates.clone()).await?;
         let courier = courier::connect(manager, &server).await?;
         let probe = probe::start(manager, &server)?;
         let acknowledged = OnceLock::new();
         Ok(Tracking {
             stock,
             pool,
+            updates,
             _log: log,
             _tally: tally,
             counted,
