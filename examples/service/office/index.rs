@@ -37,8 +37,8 @@ impl Index {
         file.set_len((REPORTS * ENTRY) as u64)?;
         let file = OpenFile::new(path, file).synced();
         let file = manager.resource("index file").depends_on(inventory).adopt(file)?;
-        // SAFETY: the file is new and in a directory that is locked for this process. Nobody else in it opens the file
-        // before the inventory does, which the map depends on, and so is unmapped by then.
+        // SAFETY: the file is new, and in a directory that is locked for this process, in which nobody else opens it but the
+        // inventory. That looks when the map, which needs it by way of the file, is gone.
         let map = file.with(|file| unsafe { MmapMut::map_mut(&*file) })?;
         let map = MemoryMap::new("map of the index", map);
         let map = manager.resource("map of the index").depends_on(&file).adopt(map)?;
