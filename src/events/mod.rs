@@ -79,6 +79,14 @@ pub enum ResourceEvent {
         /// What people call it.
         label: Label,
     },
+    /// The system refused a thread for this cleanup, which is about to run on the thread that asked for it: no timeout and no
+    /// deadline holds there, and where that thread is an asynchronous runtime's it is blocked meanwhile.
+    Unwatched {
+        /// The resource.
+        id: ResourceId,
+        /// What people call it.
+        label: Label,
+    },
     /// A teardown begins.
     TeardownStarted {
         /// The manager that is torn down.
@@ -135,6 +143,7 @@ impl ResourceEvent {
             | ResourceEvent::Deferred { id, .. }
             | ResourceEvent::Cleaned { id, .. }
             | ResourceEvent::SlowCleanup { id, .. }
+            | ResourceEvent::Unwatched { id, .. }
             | ResourceEvent::Unleaked { id, .. }
             | ResourceEvent::FinishedLate { id, .. }
             | ResourceEvent::RegisteredAfterShutdown { id, .. } => Some(*id),
@@ -154,6 +163,7 @@ impl ResourceEvent {
             | ResourceEvent::Deferred { label, .. }
             | ResourceEvent::Cleaned { label, .. }
             | ResourceEvent::SlowCleanup { label, .. }
+            | ResourceEvent::Unwatched { label, .. }
             | ResourceEvent::Unleaked { label, .. }
             | ResourceEvent::FinishedLate { label, .. }
             | ResourceEvent::LimitExceeded { label, .. }

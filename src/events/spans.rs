@@ -59,6 +59,9 @@ fn tell(manager: &Label, event: &ResourceEvent) {
         ResourceEvent::SlowCleanup { .. } => {
             warn!(target: "castoff", manager, id, resource, "slow cleanup");
         }
+        ResourceEvent::Unwatched { .. } => {
+            warn!(target: "castoff", manager, id, resource, "cleanup without a thread of its own, and without its limit");
+        }
         ResourceEvent::LeakDetected { leak } => {
             let made_at = tracing::field::display(leak.created_at);
             let (age, why) = (leak.age.as_secs_f64(), leak.why());

@@ -22,6 +22,10 @@ use crate::unwind::contain;
 /// What comes after a teardown (callbacks, the report) may take so much longer than the deadline.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
 
+/// Said before what may hang on the thread that the process ends on.
+const UNWATCHED: &str =
+    "castoff: the system refuses a thread: cleaning goes on without one, and nothing keeps its deadline\n";
+
 /// The root of all that ends with the process.
 struct Root {
     node: Arc<Node>,
@@ -185,6 +189,7 @@ pub(super) fn watched(limit: Duration, run: impl FnOnce() + Send + 'static) -> b
     match started {
         Ok(()) => ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected),
         Err(_) => {
+            sys::write_stderr_if_ready(UNWATCHED);
             let run = take(&bench);
             contain(|| run.map(|run| run()));
             true

@@ -107,11 +107,22 @@ pub(crate) fn is_async_context() -> bool {
 /// Runs something on a helper thread; on the calling one where no other can be had.
 #[cfg(feature = "tokio")]
 pub(crate) fn elsewhere(name: &'static str, run: impl FnOnce() + Send + 'static) {
+    elsewhere_or_here(name, run, || ());
+}
+
+/// The same, and `refused` is called before it runs on the calling thread.
+#[cfg(feature = "tokio")]
+pub(crate) fn elsewhere_or_here(
+    name: &'static str,
+    run: impl FnOnce() + Send + 'static,
+    refused: impl FnOnce(),
+) {
     let work = std::sync::Arc::new(Lock::new(Some(run)));
     let there = work.clone();
     let take = move || there.lock().take();
     if helper(name, move || take().into_iter().for_each(|run| run())).is_err() {
         let run = work.lock().take();
+        refused();
         run.into_iter().for_each(|run| run());
     }
 }

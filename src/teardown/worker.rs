@@ -16,7 +16,7 @@ use crate::teardown::run::{Run, outcome_of};
 use crate::teardown::state::{State, Status};
 use crate::teardown::stretch::Moments;
 use crate::unwind::contain;
-use crate::work::{conclude, perform, run_freed, run_freed_but, tell_late};
+use crate::work::{conclude, perform, run_freed, run_freed_but, tell_late, tell_unwatched};
 
 /// How long telling of an end may take before the run goes on without.
 const TELLING: Duration = Duration::from_secs(1);
@@ -49,18 +49,14 @@ impl Run {
     pub(super) fn work_here(self: &Arc<Self>, worker: u64) {
         let mut state = self.state();
         state.workers += 1;
+        state.unwatched = Some(worker);
         while let Some(task) = state.next(&self.line, true) {
-            if let Task::Clean(index) = &task {
-                state.notes.insert(
-                    *index,
-                    String::from("ran on the caller's thread: no helper thread could be started"),
-                );
-            }
             match self.take_on(state, worker, task) {
                 Some(held) => state = held,
                 None => return,
             }
         }
+        state.unwatched = None;
         state.workers -= 1;
     }
 
@@ -182,10 +178,21 @@ impl Run {
         let active = self.watched(Runner::Thread, Some(index), item.limit, stage);
         let (started, limit) = (active.started, active.limit);
         self.begin(&mut state, worker, active);
-        drop(state);
+        self.say_unwatched(state, worker, index);
         let deadline = earlier(limit, self.soft_end);
         let result = perform(item.id, job.work, &CleanupContext { reason: self.options.reason, deadline });
         self.came_back(self.state(), worker, index, started.elapsed(), result)
+    }
+
+    /// Lets the run go on while a step of an item runs. Where that is on the supervisor's own thread nothing keeps its
+    /// limit, which is noted, and told before it begins.
+    fn say_unwatched(&self, mut state: MutexGuard<'_, State>, worker: u64, index: u32) {
+        if state.unwatched == Some(worker) {
+            let note = String::from("ran on the caller's thread: no helper thread could be started");
+            state.notes.insert(index, note);
+            drop(state);
+            tell_unwatched(self.item(index).id);
+        }
     }
 
     /// A graceful step has returned.
@@ -237,7 +244,7 @@ impl Run {
         let active = state.active(worker)?;
         active.limit = limit;
         active.stage = Stage::Forced(overdue);
-        drop(state);
+        self.say_unwatched(state, worker, index);
         let context = CleanupContext { reason: self.options.reason, deadline: limit };
         let forced = perform(item.id, force, &context);
 

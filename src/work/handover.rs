@@ -16,10 +16,10 @@ use crate::id::ResourceId;
 use crate::registry::entry::Kept;
 use crate::registry::tree::{Node, UnderWay};
 use crate::registry::{Ended, Job, registry};
-use crate::runtime::{board, elsewhere};
+use crate::runtime::{board, elsewhere, elsewhere_or_here};
 use crate::sync::Lock;
 use crate::unwind::contain;
-use crate::work::{conclude, force, forget_outcome, run_freed, run_here};
+use crate::work::{conclude, force, forget_outcome, run_freed, run_here, tell_unwatched};
 
 /// What is left to do when a cleanup that was handed over has ended.
 struct Handed {
@@ -46,10 +46,17 @@ pub(crate) async fn run_away(job: Job, kept: Kept, reason: CleanupReason) -> Res
     if job.work.is_async() {
         hand_over(job, Some(kept), reason, Some(tell));
     } else {
-        elsewhere("castoff-cleanup", move || {
+        // With a limit it says so itself, if it finds no thread either.
+        let (id, is_limited) = (job.id, job.timeout.is_some());
+        let run = move || {
             let outcome = run_here(job, reason);
             contain(move || drop(kept));
             drop(tell.send(outcome));
+        };
+        elsewhere_or_here("castoff-cleanup", run, || {
+            if !is_limited {
+                tell_unwatched(id);
+            }
         });
     }
     told.await.expect("every cleanup ends, if only by being cancelled, and its end is told")

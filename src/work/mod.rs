@@ -224,7 +224,7 @@ fn run_within(
     if helper("castoff-cleanup", run).is_err() {
         // No thread to be had: here, then, without a limit rather than not at all.
         return match bench.take() {
-            Some(work) => perform(id, work, &CleanupContext { reason, deadline: None }),
+            Some(work) => perform_unwatched(id, work, &CleanupContext { reason, deadline: None }),
             None => Ok(()),
         };
     }
@@ -240,7 +240,7 @@ fn fly_within(
     start: Instant,
     context: CleanupContext,
 ) -> Result<(), CleanupErrorKind> {
-    let Ok(ticket) = board() else { return perform(id, work, &context) };
+    let Ok(ticket) = board() else { return perform_unwatched(id, work, &context) };
     let bench = Arc::new(Bench { step: Mutex::new(Step::Running), changed: Condvar::new() });
     let there = bench.clone();
     let known = known(id);
@@ -252,6 +252,22 @@ fn fly_within(
     let given_up = limit.map_or(CleanupErrorKind::Cancelled, |(limit, _)| CleanupErrorKind::TimedOut(limit));
     let is_due = |_: &Step| deadline.is_some_and(|deadline| flight.is_due(deadline, Instant::now()));
     bench.wait(deadline, is_due).unwrap_or(Err(given_up))
+}
+
+/// Runs a step on this thread that should have one of castoff's own, and says so before: it may hang.
+fn perform_unwatched(id: ResourceId, work: Work, context: &CleanupContext) -> Result<(), CleanupErrorKind> {
+    tell_unwatched(id);
+    perform(id, work, context)
+}
+
+/// A step is about to run on this thread because the system refuses another. The caller holds no lock.
+#[cold]
+pub(crate) fn tell_unwatched(id: ResourceId) {
+    if anyone_listens()
+        && let Some((node, label)) = known(id)
+    {
+        node.tell(&ResourceEvent::Unwatched { id, label });
+    }
 }
 
 /// Whom to tell of a late end. Asked before the step: afterwards an overdue resource is no longer known.

@@ -97,6 +97,8 @@ pub(crate) struct State {
     pub(crate) workers: usize,
     /// Of these, how many wait for something to do.
     pub(crate) idle: usize,
+    /// The number under which the supervisor works itself, because the system refuses threads: nobody watches it then.
+    pub(crate) unwatched: Option<u64>,
     next_number: u64,
     /// When the supervisor wakes by itself.
     pub(crate) alarm: Option<Instant>,
@@ -150,6 +152,7 @@ impl State {
             unresolved: items,
             workers: 0,
             idle: 0,
+            unwatched: None,
             next_number: 0,
             alarm: None,
             over: false,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use castoff::{ExitOptions, ResourceGuard, ResourceManager};
+use castoff::{ExitOptions, ResourceEvent, ResourceGuard, ResourceManager};
 
 use crate::log::say;
 use crate::{COUNT, scarce};
@@ -72,8 +72,16 @@ fn die() {
     std::process::abort();
 }
 
-/// No more address space than there is: not for the stack of a thread.
+/// No more address space than there is: not for the stack of a thread. Who listens hears of each cleanup that has none, before
+/// it runs; then of one by a drop, which has a limit and no thread to keep it by.
 fn threadless(manager: &ResourceManager) {
+    let _heard = manager.subscribe(|event| {
+        if let ResourceEvent::Unwatched { label, .. } = event {
+            say(b'u', if &**label == "limited" { COUNT } else { 0 }).expect("the log takes it");
+        }
+    });
+    let limited = manager.resource("limited").timeout(Duration::from_secs(60));
+    let limited = limited.guard(|| say(b'd', COUNT)).expect("nothing is refused");
     let pages = std::fs::read_to_string("/proc/self/statm").expect("it is there on Linux");
     let pages: u64 = pages.split(' ').next().and_then(|it| it.parse().ok()).expect("a number of pages");
     let bytes = pages * 4096 + 512 * 1024;
@@ -81,7 +89,13 @@ fn threadless(manager: &ResourceManager) {
     // SAFETY: reads what is there.
     unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
     assert!(thread::Builder::new().spawn(|| ()).is_err(), "there is room for a thread after all");
-    drop(manager.cleanup());
+    drop(limited);
+    let report = manager.cleanup();
+    let noted = report
+        .timeline()
+        .iter()
+        .filter(|entry| entry.note.as_deref().is_some_and(|it| it.contains("no helper thread")));
+    say(b'n', noted.count()).expect("the log takes it");
 }
 
 /// A panic hook that registers, looks and cleans, in a panic of `main` and in one of a cleanup.

@@ -1,7 +1,7 @@
 //! A program to be attacked: `castoff-attacked END [KIND]` guards [`COUNT`] resources, and ends.
 //!
 //! What happens is in the log that `CASTOFF_LOG` names: `r20` when all of them are there, `-n` when one is cleaned, `!k`
-//! when memory is refused for the first time. KIND is what cleanups are: `sync` or `async`.
+//! when memory is refused for the first time, `u` when a cleanup is told of that has no thread. KIND is what cleanups are: `sync` or `async`.
 
 mod ends;
 mod log;

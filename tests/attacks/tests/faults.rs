@@ -254,6 +254,24 @@ fn without_room_for_any_thread_cleanups_run_on_the_callers() {
         let ended = attack(&["env"], "threadless", kind, &[]);
         assert_eq!((ended.how, ended.cleaned().len()), (How::Code(0), COUNT), "{ended:#?}");
         assert_eq!(ended.wrong(false), [""; 0], "{ended:#?}");
+        // Told before each, and noted in the report.
+        let mut expected = vec![format!("r{COUNT}"), format!("u{COUNT}"), format!("d{COUNT}")];
+        for number in ended.cleaned() {
+            expected.extend([String::from("u0"), format!("-{number}")]);
+        }
+        expected.push(format!("n{COUNT}"));
+        assert_eq!(ended.log, expected, "{kind}: {ended:#?}");
+    }
+}
+
+#[test]
+fn an_end_of_the_process_without_a_thread_says_that_nothing_keeps_its_deadline() {
+    for kind in KINDS {
+        let inject = "inject=clone3:error=EAGAIN:when=1+";
+        let prefix = ["strace", "-f", "-qq", "-o", "{trace}", "-e", "trace=clone3", "-e", inject];
+        let ended = attack(&prefix, "exit", kind, &[]);
+        assert_eq!((ended.how, ended.cleaned().len()), (How::Code(7), COUNT), "{ended:#?}");
+        assert!(ended.err.contains("the system refuses a thread"), "{ended:#?}");
     }
 }
 

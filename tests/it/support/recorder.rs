@@ -48,6 +48,7 @@ fn subject(event: &ResourceEvent) -> &str {
         | ResourceEvent::Deferred { label, .. }
         | ResourceEvent::Cleaned { label, .. }
         | ResourceEvent::SlowCleanup { label, .. }
+        | ResourceEvent::Unwatched { label, .. }
         | ResourceEvent::FinishedLate { label, .. }
         | ResourceEvent::Unleaked { label, .. }
         | ResourceEvent::LimitExceeded { label, .. }
@@ -69,6 +70,7 @@ fn kind(event: &ResourceEvent) -> &'static str {
         ResourceEvent::Cleaned { .. } => "cleaned",
         ResourceEvent::CleanupFailed { .. } => "failed",
         ResourceEvent::SlowCleanup { .. } => "slow",
+        ResourceEvent::Unwatched { .. } => "unwatched",
         ResourceEvent::TeardownStarted { .. } => "teardown started",
         ResourceEvent::TeardownFinished { .. } => "teardown finished",
         ResourceEvent::FinishedLate { .. } => "finished late",
