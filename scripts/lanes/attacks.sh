@@ -31,29 +31,98 @@ attacked_with() {
 # A group of processes without room for another thread, and one without memory. Where there are no such groups (they are
 # version 1's, and root's), it says so.
 cgroups() {
-    local victim log status group expected
+    local victim
     victim=$(victim)
-    log=$WORK/logs/cgroup-log
-    group=/sys/fs/cgroup/pids/castoff-verify
-    if mkdir -p "$group" 2> /dev/null && [ -w "$group/pids.max" ]; then
-        for end in return exit teardown; do
-            : > "$log"
-            status=0
-            # Two: the program's first thread, and one helper.
-            (echo 2 > "$group/pids.max" && echo "$BASHPID" > "$group/cgroup.procs" &&
-                CASTOFF_LOG=$log exec timeout 60 "$victim" "$end" sync) || status=$?
+    if group pids pids.max; then
+        few_threads "$victim"
+        rmdir "$GROUP"
+    fi
+    if group memory memory.limit_in_bytes; then
+        little_memory "$victim"
+        attacked_with twice
+        red memory-twice 'cleaned twice' little_memory "$victim"
+        rmdir "$GROUP"
+    fi
+}
+
+# `group CONTROLLER FILE`: whether there is a group of ours with this file to write to. Its folder is left in GROUP.
+group() {
+    GROUP=/sys/fs/cgroup/$1/castoff-verify
+    mkdir -p "$GROUP" 2> /dev/null && [ -w "$GROUP/$2" ] && return
+    echo "not run: $2; there is no cgroup to write to"
+    return 1
+}
+
+# `grouped LIMITS EXPECTED VICTIM END KIND`: runs the victim in the group, under these limits of a shell's, and leaves its log.
+# It has to end with this status, with nothing cleaned twice and nothing before what needs it.
+grouped() {
+    local status=0 wrong
+    LOG=$WORK/logs/cgroup-log
+    : > "$LOG"
+    # In braces: bash says on its own stderr what was killed.
+    {
+        (echo "$BASHPID" > "$GROUP/cgroup.procs" && eval "$1" && CASTOFF_LOG=$LOG exec timeout 60 "${@:3}") || status=$?
+    } 2> "$LOG-stderr"
+    wrong=$(wrong "$LOG")
+    [ "$status" = "$2" ] && [ -z "$wrong" ] || {
+        echo "${*:4}: status $status instead of $2; $wrong"
+        cat "$LOG" "$LOG-stderr"
+        return 1
+    }
+}
+
+# Resource n needs resource n/2.
+wrong() {
+    awk '/^-/ {
+        n = substr($0, 2) + 0
+        if (n in cleaned) print n " was cleaned twice"
+        cleaned[n] = 1
+        for (m = 2 * n; m <= 2 * n + 1; m++)
+            if (m > n && m < 20 && !(m in cleaned)) print n " was cleaned before " m ", which needs it"
+    }' "$1"
+}
+
+cleaned() { grep -c '^-' "$LOG" || :; }
+
+all_cleaned() { [ "$(cleaned)" = 20 ] || { echo "$1: $(cleaned) of 20 cleaned"; return 1; }; }
+
+# Two: the program's first thread, and one helper.
+few_threads() {
+    local end expected
+    for end in return exit teardown; do
+        expected=0
+        [ "$end" != exit ] || expected=7
+        grouped 'echo 2 > "$GROUP/pids.max"' "$expected" "$1" "$end" sync
+        all_cleaned "pids.max=2, $end"
+    done
+    echo "pids.max=2: 3 runs, 20 of 20 cleaned in each, and the status kept"
+}
+
+# 48 MiB: enough for all that ends without taking more. What takes more is killed (128 + 9), and nothing is promised then but
+# that what was cleaned was cleaned once and in order. With less address space than that an allocation fails first.
+little_memory() {
+    local end kind expected runs=0 killed=0
+    echo $((48 << 20)) > "$GROUP/memory.limit_in_bytes"
+    for kind in sync async; do
+        for end in return exit signal teardown; do
             expected=0
             [ "$end" != exit ] || expected=7
-            if [ "$status $(grep -c '^-' "$log")" != "$expected 20" ]; then
-                echo "pids.max=2, $end: status $status, $(grep -c '^-' "$log") of 20 cleaned"
-                return 1
-            fi
+            [ "$end" != signal ] || expected=143
+            grouped true "$expected" "$1" "$end" "$kind" && all_cleaned "48 MiB, $end $kind" || return 1
+            runs=$((runs + 1))
         done
-        rmdir "$group"
-        echo "pids.max=2: 3 runs, 20 of 20 cleaned in each, and the status kept"
-    else
-        echo "not run: pids.max; there is no cgroup to write to"
-    fi
+        for end in hog hog-cleaning; do
+            grouped true 137 "$1" "$end" "$kind" && [ "$(cleaned)" -lt 20 ] || return 1
+            killed=$((killed + 1))
+            echo 2G > "$GROUP/memory.limit_in_bytes"
+            grouped 'ulimit -v 300000' 0 "$1" "$end" "$kind" && grep -q '^!' "$LOG" && all_cleaned "refused, $end $kind" ||
+                return 1
+            echo $((48 << 20)) > "$GROUP/memory.limit_in_bytes"
+            runs=$((runs + 1))
+        done
+    done
+    echo "memory.limit_in_bytes=48M: $runs runs that stay below it or are refused memory, 20 of 20 cleaned in each;" \
+        "$killed killed for memory, with status 137, 0 twice, 0 early"
 }
 
 victim() {

@@ -11,6 +11,13 @@ use crate::{COUNT, scarce};
 
 type Guard = ResourceGuard<()>;
 
+/// What [`hog`] takes at once, and how often at most: 2 GiB in all.
+const BLOCK: usize = 1 << 20;
+const MOST_BLOCKS: usize = 2_048;
+const PAGE: [u8; 4_096] = [1; 4_096];
+/// Whose cleanup is the one that takes memory: when most are cleaned.
+const HOG: usize = 5;
+
 pub fn come(end: &str, is_async: bool) -> ExitCode {
     let manager = ResourceManager::global();
     if end == "signal" {
@@ -29,6 +36,11 @@ pub fn come(end: &str, is_async: bool) -> ExitCode {
         "signal" => die(),
         "teardown" => drop(manager.teardown().concurrency(4).run()),
         "threadless" => threadless(manager),
+        "hog" => {
+            hog();
+            drop(manager.cleanup());
+        }
+        "hog-cleaning" => drop(manager.cleanup()),
         "panic-hook" => panic_hook(),
         "allocator" => allocator(manager),
         _ => panic!("no end is named {end:?}"),
@@ -40,6 +52,10 @@ fn fleet(manager: &ResourceManager, is_async: bool) -> Vec<Guard> {
     let mut guards: Vec<Guard> = Vec::with_capacity(COUNT);
     for number in 0..COUNT {
         let mut registration = manager.resource("one");
+        if hogs() {
+            // To touch much memory for the first time may take long on a virtual machine.
+            registration = registration.timeout(Duration::from_secs(50));
+        }
         // The bug that the judge has to see: what is needed is not said.
         if number > 0 && !cfg!(castoff_planted = "order") {
             registration = registration.depends_on(&guards[number / 2]);
@@ -58,10 +74,33 @@ fn fleet(manager: &ResourceManager, is_async: bool) -> Vec<Guard> {
 }
 
 fn cleaned(number: usize) -> std::io::Result<()> {
+    if number == HOG && hogs() {
+        hog();
+    }
     if cfg!(castoff_planted = "twice") && number == 7 {
         say(b'-', number)?;
     }
     say(b'-', number)
+}
+
+/// Whether a cleanup is to take all the memory there is.
+fn hogs() -> bool {
+    std::env::args().nth(1).is_some_and(|end| end == "hog-cleaning")
+}
+
+/// Takes memory and uses it, until it is refused or the process is killed for it; then all of it is let go.
+fn hog() {
+    let mut taken: Vec<Vec<u8>> = Vec::with_capacity(MOST_BLOCKS);
+    while taken.len() < MOST_BLOCKS {
+        let mut block = Vec::new();
+        if block.try_reserve_exact(BLOCK).is_err() {
+            say(b'!', taken.len()).expect("the log takes it");
+            return;
+        }
+        (0..BLOCK / PAGE.len()).for_each(|_| block.extend_from_slice(&PAGE));
+        taken.push(std::hint::black_box(block));
+    }
+    panic!("memory has no end");
 }
 
 fn die() {
