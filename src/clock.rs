@@ -1,5 +1,6 @@
-//! The coarse clock: some milliseconds a step, 2 to 6 ns a reading. Good for ages, no good for order.
-#![allow(unsafe_code)] // The one call of the system's clock.
+//! The coarse clock: some milliseconds a step, 2 to 6 ns a reading. Good for ages, no good for order. And the clock that
+//! start times in `/proc` are told by.
+#![allow(unsafe_code)] // The call of the system's clocks.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +15,41 @@ const PART_BITS: u32 = 30;
 #[cfg(all(target_os = "linux", not(castoff_bare)))]
 #[inline]
 fn now() -> Coarse {
-    // By the C library, which knows how to ask where there is no vDSO, as under valgrind; and without a call on the way:
-    // this is a tenth of what a guard costs.
+    let now = told_by(libc::CLOCK_MONOTONIC_COARSE);
+    Coarse((now.tv_sec as u64) << PART_BITS | now.tv_nsec as u64)
+}
+
+/// By the C library, which knows how to ask where there is no vDSO, as under valgrind; and without a call on the way: this is
+/// a tenth of what a guard costs.
+#[cfg(all(target_os = "linux", not(castoff_bare)))]
+#[inline(always)]
+fn told_by(clock: libc::clockid_t) -> libc::timespec {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: a place for the answer, which is all that is written. It fails for clocks that are not there alone, and
-    // Linux has had this one since 2.6.32: then `now` is what it was.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
-    Coarse((now.tv_sec as u64) << PART_BITS | now.tv_nsec as u64)
+    // Linux has had those that are asked for since 2.6.39: then `now` is what it was.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
+    now
+}
+
+/// How long the system has been up, asleep or not.
+#[cfg(all(target_os = "linux", not(castoff_bare)))]
+pub(crate) fn since_boot() -> Duration {
+    let now = told_by(libc::CLOCK_BOOTTIME);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+#[cfg(all(target_os = "linux", castoff_bare))]
+pub(crate) fn since_boot() -> Duration {
+    Duration::ZERO
+}
+
+/// What `/proc` tells times in. By the C library for the same reason.
+#[cfg(target_os = "linux")]
+pub(crate) fn ticks_per_second() -> u64 {
+    // SAFETY: takes and returns numbers.
+    let rate = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    // It is 100 but for systems that nobody has.
+    u64::try_from(rate).ok().filter(|rate| *rate > 0).unwrap_or(100)
 }
 
 #[cfg(all(not(target_os = "linux"), not(castoff_bare)))]

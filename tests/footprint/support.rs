@@ -15,12 +15,21 @@ const CASE: &str = "CASTOFF_FOOTPRINT_CASE";
 
 /// Runs the body of the calling test in a process that runs nothing else.
 pub(crate) fn alone(body: impl FnOnce()) {
+    alone_under(&[], body);
+}
+
+/// The same, with this command before it: `["valgrind", "--tool=none"]`.
+pub(crate) fn alone_under(before: &[&str], body: impl FnOnce()) {
     let name = thread::current().name().expect("the harness names a test's thread").to_owned();
     if std::env::var(CASE).is_ok_and(|case| case == name) {
         return body();
     }
     let said = File::from(memfd("said"));
-    let mut child = Command::new(std::env::current_exe().expect("this test's own program"))
+    let program = std::env::current_exe().expect("this test's own program");
+    let program = program.to_str().expect("a path of UTF-8");
+    let command = [before, &[program]].concat();
+    let mut child = Command::new(command[0])
+        .args(&command[1..])
         .args([&*name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CASE, &name)
         .stdin(Stdio::null())

@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::fs::File;
+use std::process::{Command, Stdio};
 
 use castoff::{Footprint, FootprintError};
 
-use crate::support::{allow_descriptors, alone, capture, hide_proc, in_a_fork, since};
+use crate::support::{allow_descriptors, alone, alone_under, capture, hide_proc, in_a_fork, since};
 
 #[test]
 fn without_proc_there_is_an_error_that_names_what_could_not_be_read() {
@@ -40,6 +41,21 @@ fn ten_thousand_descriptors_are_all_found() {
         let before = capture();
         let Some(held) = hold(10_000) else { return };
         assert_eq!(since(&before).fds.len(), held.len());
+    });
+}
+
+/// It hides the vDSO: who looks for the clock there on his own account crashes.
+#[test]
+fn under_valgrind_a_footprint_finds_what_came() {
+    let there = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
+    if there.is_err() {
+        assert!(std::env::var_os("CASTOFF_REQUIRE_SERVICES").is_none(), "valgrind is not installed");
+        return eprintln!("SKIPPED: valgrind is not installed");
+    }
+    alone_under(&["valgrind", "--quiet", "--tool=none"], || {
+        let before = capture();
+        let _held = File::open("/dev/null").expect("a file");
+        assert_eq!(since(&before).fds.len(), 1);
     });
 }
 

@@ -9,9 +9,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use rustix::param::clock_ticks_per_second;
-use rustix::time::{ClockId, clock_gettime};
-
+use crate::clock::{since_boot, ticks_per_second};
 use crate::fork::LockOfEach;
 use crate::leak::footprint::descriptor::{Descriptor, Kind, Temporary, watched};
 use crate::leak::footprint::proc::{Directory, line, protocol, read};
@@ -61,10 +59,8 @@ static TURNS: LockOfEach = LockOfEach::new();
 
 /// Since the system started: what start times are told in.
 fn ticks() -> u64 {
-    let now = clock_gettime(ClockId::Boottime);
-    let (seconds, nanoseconds) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
-    let rate = clock_ticks_per_second();
-    seconds * rate + nanoseconds * rate / 1_000_000_000
+    let (now, rate) = (since_boot(), ticks_per_second());
+    now.as_secs() * rate + u64::from(now.subsec_nanos()) * rate / 1_000_000_000
 }
 
 fn stat(path: &str) -> Option<Stat> {
@@ -90,7 +86,7 @@ fn children(now: u64) -> io::Result<Vec<Child>> {
 
 fn child(stat: Stat, now: u64) -> Child {
     let command = read(&format!("/proc/{}/cmdline", stat.id)).unwrap_or_default();
-    let age = now.saturating_sub(stat.started) as f64 / clock_ticks_per_second() as f64;
+    let age = now.saturating_sub(stat.started) as f64 / ticks_per_second() as f64;
     Child {
         pid: stat.id,
         command: text::command(&command),
