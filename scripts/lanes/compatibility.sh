@@ -45,7 +45,7 @@ powerset() {
 lane_minimal() {
     local at
     at=$(as_published minimal)
-    minimal "$at" --features redis 's/^tokio = { version = "[^"]*"/tokio = { version = "1.51"/'
+    minimal "$at" "--features redis" 's/^tokio = { version = "[^"]*"/tokio = { version = "1.51"/'
     at=$(as_published minimal)
     local without='/^redis = /d; /^    "redis",$/d'
     minimal "$at" --all-features "$without"
