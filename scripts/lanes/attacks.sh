@@ -148,7 +148,7 @@ lane_load-brief() {
 lane_deaths() {
     debian stress-ng=stress-ng
     cargo build --quiet -j "$JOBS" --release --package castoff-deaths
-    local reps=${REPS:-200} load
+    local reps=${REPS:-50} load
     deaths castoff "$reps"
     stress-ng --cpu "$JOBS" --vm 1 --vm-bytes 256M --timeout 600s --quiet &
     load=$!
