@@ -84,8 +84,9 @@ planted() {
     sanitized "$kind" --test planted -- --ignored --test-threads=1 "$@"
 }
 
-# LeakSanitizer alone: nothing else is slowed down, so storms and histories have their full size.
+# LeakSanitizer alone: nothing else is slowed down, so storms have their full size.
 lane_lsan() {
+    export CASTOFF_CASES=2000
     local all
     mapfile -t all < <(programs leak --lib --test it --test fork)
     each_alone "${all[@]}"

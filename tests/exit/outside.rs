@@ -52,11 +52,11 @@ fn a_script_stops_where_its_program_was_interrupted() {
     each(|kind| {
         let script = format!("\"$VICTIM\" wait {kind}; echo \"went on after $?\" >> \"$LOG\"");
         // Ctrl-C goes to the group: bash ends by it if its child did.
-        let ended = Program::bash(&script).start().until_said("ready").signal_all(INT).end();
+        let ended = Program::bash(&script).start().until_said("ready").until_asleep().signal_all(INT).end();
         ended.ended(How::Signal(INT)).said(FLEET).within(BRIEF);
         // A loop as well.
         let script = format!("while true; do \"$VICTIM\" wait {kind}; done");
-        let ended = Program::bash(&script).start().until_said("ready").signal_all(INT).end();
+        let ended = Program::bash(&script).start().until_said("ready").until_asleep().signal_all(INT).end();
         ended.ended(How::Signal(INT)).said(FLEET).within(BRIEF);
     });
 }

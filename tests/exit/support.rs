@@ -198,6 +198,16 @@ impl Running {
         self
     }
 
+    /// Waits until it sleeps, as a shell does that waits for its child: before that SIGINT is the end of bash at once, and
+    /// its child is still at its work. Where there is no `/proc` nobody knows.
+    #[track_caller]
+    pub(crate) fn until_asleep(mut self) -> Running {
+        let stat = format!("/proc/{}/stat", self.pid());
+        let sleeps = |stat: String| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'));
+        self.until("sleep", |_| fs::read_to_string(&stat).map_or(true, sleeps));
+        self
+    }
+
     /// Signals this one process.
     #[track_caller]
     pub(crate) fn signal(self, signal: i32) -> Running {
