@@ -11,7 +11,7 @@ use crate::{COUNT, scarce};
 
 type Guard = ResourceGuard<()>;
 
-/// What [`hog`] takes at once, and how often at most: 2 GiB in all.
+/// What [`take_memory`] takes at once, and how often at most: 2 GiB in all.
 const BLOCK: usize = 1 << 20;
 const MOST_BLOCKS: usize = 2_048;
 const PAGE: [u8; 4_096] = [1; 4_096];
@@ -27,7 +27,7 @@ pub fn come(end: &str, is_async: bool) -> ExitCode {
             Err(_) => say(b'h', 0).expect("the log takes it"),
         }
     }
-    let guards = fleet(manager, is_async);
+    let guards = fleet(manager, is_async, (end == "hog-cleaning").then_some(HOG));
     say(b'r', COUNT).unwrap_or_default();
     match end {
         // The oldest first: the wrong order.
@@ -37,7 +37,7 @@ pub fn come(end: &str, is_async: bool) -> ExitCode {
         "teardown" => drop(manager.teardown().concurrency(4).run()),
         "threadless" => threadless(manager),
         "hog" => {
-            hog();
+            take_memory();
             drop(manager.cleanup());
         }
         "hog-cleaning" => drop(manager.cleanup()),
@@ -48,11 +48,12 @@ pub fn come(end: &str, is_async: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn fleet(manager: &ResourceManager, is_async: bool) -> Vec<Guard> {
+/// `hog`: whose cleanup takes all the memory there is, if one does.
+fn fleet(manager: &ResourceManager, is_async: bool, hog: Option<usize>) -> Vec<Guard> {
     let mut guards: Vec<Guard> = Vec::with_capacity(COUNT);
     for number in 0..COUNT {
         let mut registration = manager.resource("one");
-        if hogs() {
+        if hog.is_some() {
             // To touch much memory for the first time may take long on a virtual machine.
             registration = registration.timeout(Duration::from_secs(50));
         }
@@ -63,19 +64,19 @@ fn fleet(manager: &ResourceManager, is_async: bool) -> Vec<Guard> {
         let guard = if is_async {
             registration.guard_async(move || async move {
                 tokio::time::sleep(Duration::from_micros(100)).await;
-                cleaned(number)
+                cleaned(number, hog)
             })
         } else {
-            registration.guard(move || cleaned(number))
+            registration.guard(move || cleaned(number, hog))
         };
         guards.push(guard.expect("nothing is refused"));
     }
     guards
 }
 
-fn cleaned(number: usize) -> std::io::Result<()> {
-    if number == HOG && hogs() {
-        hog();
+fn cleaned(number: usize, hog: Option<usize>) -> std::io::Result<()> {
+    if hog == Some(number) {
+        take_memory();
     }
     if cfg!(castoff_planted = "twice") && number == 7 {
         say(b'-', number)?;
@@ -83,13 +84,8 @@ fn cleaned(number: usize) -> std::io::Result<()> {
     say(b'-', number)
 }
 
-/// Whether a cleanup is to take all the memory there is.
-fn hogs() -> bool {
-    std::env::args().nth(1).is_some_and(|end| end == "hog-cleaning")
-}
-
 /// Takes memory and uses it, until it is refused or the process is killed for it; then all of it is let go.
-fn hog() {
+fn take_memory() {
     let mut taken: Vec<Vec<u8>> = Vec::with_capacity(MOST_BLOCKS);
     while taken.len() < MOST_BLOCKS {
         let mut block = Vec::new();
