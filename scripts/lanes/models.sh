@@ -16,6 +16,7 @@ lane_loom() {
 # Random schedules of the same scenarios, more than a million in all.
 lane_shuttle() {
     CASTOFF_SCHEDULES=${SCHEDULES:-30000} scripts/interleavings shuttle
+    scripts/planted nobody-woken scripts/interleavings shuttle
 }
 
 # Random histories against the two models, more of them than the suite plays.
@@ -33,4 +34,7 @@ lane_fuzz() {
     cp -r fuzz/corpus/calls "$WORK/corpus"
     RUSTC_BOOTSTRAP=1 cargo fuzz run calls "$WORK/corpus" -- \
         -max_total_time="${FUZZ_SECONDS:-120}" -max_len=512 -len_control=0 -print_final_stats=1
+    # On the corpus that is kept: what it covers is enough for this one.
+    RUSTC_BOOTSTRAP=1 scripts/planted deferred-forgotten cargo fuzz run calls fuzz/corpus/calls -- \
+        -max_total_time=120 -max_len=512 -len_control=0
 }

@@ -164,7 +164,7 @@ memcheck() {
     local log
     log=$WORK/logs/memcheck-$(basename "$1")
     printf '{\n %s\n Memcheck:Leak\n match-leak-kinds: definite\n ...\n fun:*%s*\n}\n' \
-        locks tests forgotten PanicsOnDrop > "$WORK/memcheck-on-purpose"
+        locks 'biased*tests' values 'log*tests' forgotten PanicsOnDrop > "$WORK/memcheck-on-purpose"
     valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
         --track-fds=yes --log-file="$log" --suppressions="$WORK/memcheck-on-purpose" "$@" || {
         local status=$?
