@@ -66,6 +66,7 @@ use crate::support::{LIMIT, OrderLog, Signal, watchdog_telling};
 mod abandoned;
 mod accounting;
 mod blocked;
+mod budget;
 mod cancelled;
 mod close;
 mod crowds;
