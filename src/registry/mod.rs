@@ -20,6 +20,8 @@ mod fence;
 mod insert;
 mod locker;
 mod look;
+#[cfg(test)]
+mod oracle;
 pub(crate) mod pile;
 pub(crate) mod queue;
 pub(crate) mod relay;
