@@ -78,7 +78,7 @@ impl Contender for Everything {
         "castoff resource() with everything said"
     }
 
-    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Sized {
+    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Send {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.manager
             .resource(format!("orders connection {number}"))

@@ -35,6 +35,7 @@ fn cores() -> usize {
 
 fn table(scale: &Scale) -> Table {
     let mut table = Table::default();
+    table.section("Looking at very many");
     scan::a_scan_that_finds_nothing(&mut table, scale);
     scan::registrations_meanwhile(&mut table, scale);
     table

@@ -4,6 +4,7 @@
 //! round's ratios; one that is shorter spoils few rounds, and the median drops those.
 
 pub(crate) mod counting;
+pub(crate) mod plot;
 pub(crate) mod table;
 
 use std::time::Duration;
@@ -42,6 +43,12 @@ impl Rounds {
     /// The median of a figure, in nanoseconds.
     pub(crate) fn median(&self, figure: usize) -> f64 {
         median(self.took[figure].clone())
+    }
+
+    /// The least of a figure, in nanoseconds: for what is itself the worst of very many, which a round on a machine that
+    /// does something else meanwhile can only lengthen.
+    pub(crate) fn least(&self, figure: usize) -> f64 {
+        self.took[figure].iter().copied().fold(f64::INFINITY, f64::min)
     }
 
     /// The median over the rounds of how many times longer the one figure is than the other in that round.

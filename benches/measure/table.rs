@@ -1,4 +1,4 @@
-//! The table of ratios: one row for each comparison, as Markdown.
+//! The tables of ratios: one row for each comparison, as Markdown.
 
 use std::fmt;
 
@@ -107,18 +107,28 @@ impl fmt::Display for Row {
     }
 }
 
+/// Rows under headings, each of which gets a table.
 #[derive(Default)]
 pub(crate) struct Table {
-    rows: Vec<Row>,
+    sections: Vec<(&'static str, Vec<Row>)>,
     notes: Vec<String>,
 }
 
 impl Table {
-    pub(crate) fn push(&mut self, row: Row) {
-        self.rows.push(row);
+    /// Begins a table of its own for the rows that follow.
+    pub(crate) fn section(&mut self, heading: &'static str) {
+        self.sections.push((heading, Vec::new()));
     }
 
-    /// Something that a reader of the figures has to know; it comes below the table.
+    /// # Panics
+    ///
+    /// Before the first section.
+    pub(crate) fn push(&mut self, row: Row) {
+        let (_, rows) = self.sections.last_mut().expect("a row belongs to a section");
+        rows.push(row);
+    }
+
+    /// Something that a reader of the figures has to know; it comes below the tables.
     pub(crate) fn note(&mut self, note: String) {
         self.notes.push(note);
     }
@@ -126,9 +136,13 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| what | castoff | peer | ratio | bound | holds |")?;
-        writeln!(f, "|---|---:|---:|---:|---|---|")?;
-        self.rows.iter().try_for_each(|row| row.fmt(f))?;
+        for (place, (heading, rows)) in self.sections.iter().enumerate() {
+            let gap = if place == 0 { "" } else { "\n" };
+            writeln!(f, "{gap}### {heading}\n")?;
+            writeln!(f, "| what | castoff | peer | ratio | bound | holds |")?;
+            writeln!(f, "|---|---:|---:|---:|---|---|")?;
+            rows.iter().try_for_each(|row| row.fmt(f))?;
+        }
         self.notes.iter().try_for_each(|note| writeln!(f, "\n{note}"))
     }
 }

@@ -10,12 +10,15 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use castoff::{Category, ManagerConfig, Priority, ResourceManager};
-use tokio_util::task::TaskTracker;
 
 pub(crate) mod crowd;
+pub(crate) mod forms;
+pub(crate) mod linked;
+pub(crate) mod maps;
 pub(crate) mod slab;
 pub(crate) mod stack;
 pub(crate) mod threads;
+pub(crate) mod tokens;
 pub(crate) mod walk;
 
 use slab::SlabRegistry;
@@ -64,7 +67,7 @@ pub(crate) static COUNTERS: [Counter; 2] = [Counter::new(), Counter::new()];
 pub(crate) trait Contender: Sync {
     fn name(&self) -> &'static str;
 
-    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Sized;
+    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Send;
 }
 
 #[inline(never)] // One place per contender, whoever measures it.
@@ -91,7 +94,7 @@ impl Contender for ShortForm {
     }
 
     #[inline(always)]
-    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Sized {
+    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Send {
         self.0.guard(LABEL, counter.cleanup::<Self, SITE>())
     }
 }
@@ -117,7 +120,7 @@ impl Contender for Grandchild {
     }
 
     #[inline(always)]
-    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Sized {
+    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Send {
         self.pool.guard(LABEL, counter.cleanup::<Self, SITE>())
     }
 }
@@ -131,7 +134,7 @@ impl Contender for Builder {
     }
 
     #[inline(always)]
-    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Sized {
+    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Send {
         self.0
             .resource(LABEL)
             .category(CATEGORY)
@@ -150,27 +153,9 @@ impl Contender for BareScopeguard {
     }
 
     #[inline(always)]
-    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Sized {
+    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Send {
         let cleanup = counter.cleanup::<Self, SITE>();
         scopeguard::guard((), move |()| cleanup())
-    }
-}
-
-/// A task tracker's token: counted while it lives, but without a name, an owner or a cleanup in the tracker.
-pub(crate) struct TrackerToken(pub(crate) TaskTracker);
-
-impl Contender for TrackerToken {
-    fn name(&self) -> &'static str {
-        "tokio-util TaskTracker token (counts only)"
-    }
-
-    #[inline(always)]
-    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Sized {
-        let cleanup = counter.cleanup::<Self, SITE>();
-        scopeguard::guard(self.0.token(), move |token| {
-            cleanup();
-            drop(token);
-        })
     }
 }
 
@@ -180,7 +165,7 @@ impl Contender for SlabRegistry {
     }
 
     #[inline(always)]
-    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Sized {
+    fn register<const SITE: u32>(&self, counter: &'static Counter) -> impl Send {
         self.guard(LABEL, CATEGORY, PRIORITY, counter.cleanup::<Self, SITE>())
     }
 }

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::{MILLISECOND, SLAB, Scale, repeated, row, timed};
+use super::{DASH, MILLISECOND, SHARDED, SLAB, Scale, cycles, repeated, row, timed};
 use crate::measure::Rounds;
 use crate::measure::table::{Bound, Table};
+use crate::peers::maps::{DashRegistry, ShardedRegistry};
 use crate::peers::slab::SlabRegistry;
-use crate::peers::{
-    BareScopeguard, Builder, COUNTERS, Contender, Grandchild, ShortForm, TrackerToken, fresh_manager,
-    register_and_drop,
-};
+use crate::peers::tokens::{Swan, TrackerToken};
+use crate::peers::{BareScopeguard, Builder, COUNTERS, Contender, Grandchild, ShortForm, fresh_manager};
 
 /// All on the calling thread, in short turns: a machine's cores differ for moments at a time, and a thread of its own for
 /// each contender would give each another core.
@@ -19,32 +18,44 @@ pub(crate) fn register_and_drop_on_one_thread(table: &mut Table, scale: &Scale) 
     let (short, builder, grandchild) =
         (ShortForm(fresh_manager()), Builder(fresh_manager()), Grandchild::new());
     let (slab, token) = (SlabRegistry::default(), TrackerToken(TaskTracker::new()));
+    let (swan, reported) = (Swan::that_counts(), Swan::that_reports());
+    let (sharded, dash) = (ShardedRegistry::default(), DashRegistry::default());
+    let times = scale.cycles;
     let rounds = Rounds::run(
         scale.many_rounds,
         &mut [
-            &mut || [cycles(&short, scale)],
-            &mut || [cycles(&builder, scale)],
-            &mut || [cycles(&grandchild, scale)],
-            &mut || [cycles(&slab, scale)],
-            &mut || [cycles(&token, scale)],
-            &mut || [cycles(&BareScopeguard, scale)],
+            &mut || [cycles(&short, times)],
+            &mut || [cycles(&builder, times)],
+            &mut || [cycles(&grandchild, times)],
+            &mut || [cycles(&slab, times)],
+            &mut || [cycles(&token, times)],
+            &mut || [cycles(&swan, times)],
+            &mut || [cycles(&reported, times)],
+            &mut || [cycles(&sharded, times)],
+            &mut || [cycles(&dash, times)],
+            &mut || [cycles(&BareScopeguard, times)],
         ],
     );
     assert_eq!(short.0.resource_count() + builder.0.resource_count() + slab.live(), 0, "every guard dropped");
+    assert_eq!(swan.live() + reported.live() + dash.live(), 0, "the peers' too");
 
     for (what, pair, bound) in [
-        (format!("`guard()` against {SLAB}"), (0, 3), Bound::RatioAtMost(1.3)),
-        (format!("`resource()` with category and priority against {SLAB}"), (1, 3), Bound::RatioAtMost(1.3)),
+        (format!("`guard()` against {SLAB}"), (0, 3), Bound::RatioAtMost(0.5)),
+        (format!("`resource()` with category and priority against {SLAB}"), (1, 3), Bound::RatioAtMost(0.5)),
         ("`guard()` in a grandchild manager against `guard()`".into(), (2, 0), Bound::None),
-        ("`guard()` against a `TaskTracker` token, which only counts".into(), (0, 4), Bound::None),
-        ("`guard()` against bare `scopeguard`, which nobody knows of".into(), (0, 5), Bound::None),
+        (
+            "`guard()` against a `TaskTracker` token, which only counts".into(),
+            (0, 4),
+            Bound::RatioAtMost(0.8),
+        ),
+        ("`guard()` against swansong's `guard()`, which only counts".into(), (0, 5), Bound::None),
+        ("`guard()` against swansong's `guard()` with its report".into(), (0, 6), Bound::None),
+        (format!("`guard()` against {SHARDED} of `(Entry, Box)`"), (0, 7), Bound::None),
+        (format!("`guard()` against {DASH} of `(Entry, Box)`"), (0, 8), Bound::None),
+        ("`guard()` against bare `scopeguard`, which nobody knows of".into(), (0, 9), Bound::None),
     ] {
-        table.push(row(format!("register and drop: {what}"), &rounds, pair, scale.cycles as f64, bound));
+        table.push(row(format!("register and drop: {what}"), &rounds, pair, times as f64, bound));
     }
-}
-
-fn cycles(contender: &impl Contender, scale: &Scale) -> Duration {
-    timed(|| register_and_drop(contender, &COUNTERS[0], scale.cycles))
 }
 
 pub(crate) fn a_thousand_registrations(table: &mut Table, scale: &Scale) {

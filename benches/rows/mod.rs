@@ -1,7 +1,13 @@
 //! The rows of the table of ratios: what is measured, against which peer, with which bound.
 
 pub(crate) mod cycle;
+#[cfg(feature = "tokio")]
+#[allow(dead_code, reason = "a table of its own")]
+pub(crate) mod fan_out;
+pub(crate) mod forms;
+pub(crate) mod live;
 pub(crate) mod memory;
+pub(crate) mod open;
 pub(crate) mod pair;
 #[allow(dead_code, reason = "a table of its own")]
 pub(crate) mod scan;
@@ -12,8 +18,11 @@ use std::time::{Duration, Instant};
 
 use crate::measure::Rounds;
 use crate::measure::table::{Bound, Figure, Row};
+use crate::peers::{COUNTERS, Contender, register_and_drop};
 
 const SLAB: &str = "`Mutex<Slab<(Entry, Box)>>`";
+const SHARDED: &str = "sharded-slab";
+const DASH: &str = "`DashMap`";
 const MILLISECOND: Figure = Figure::Nanoseconds(1e6);
 
 /// How much is done: the real figures, or just enough to walk every path.
@@ -80,6 +89,11 @@ fn timed<R>(call: impl FnOnce() -> R) -> Duration {
 
 fn repeated(times: u32, mut turn: impl FnMut() -> Duration) -> Duration {
     (0..times).map(|_| turn()).sum()
+}
+
+/// The time of so many cycles on the calling thread.
+fn cycles(contender: &impl Contender, times: u64) -> Duration {
+    timed(|| register_and_drop(contender, &COUNTERS[0], times))
 }
 
 /// `1000000` as `1,000,000`.

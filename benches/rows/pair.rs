@@ -8,11 +8,11 @@ use tokio_util::task::TaskTracker;
 use super::{SLAB, Scale};
 use crate::measure::Rounds;
 use crate::measure::table::{Bound, Figure, Row, Table};
+use crate::peers::maps::{DashRegistry, ShardedRegistry};
 use crate::peers::slab::SlabRegistry;
 use crate::peers::threads::apart_and_together;
-use crate::peers::{
-    BareScopeguard, Builder, Contender, ShortForm, TrackerToken, fresh_manager, register_and_drop,
-};
+use crate::peers::tokens::{Swan, TrackerToken};
+use crate::peers::{BareScopeguard, Builder, Contender, ShortForm, fresh_manager, register_and_drop};
 
 /// A contender's place in the rounds, and a figure of it.
 const SHORT: usize = 0;
@@ -20,6 +20,10 @@ const BUILDER: usize = 1;
 const MUTEX: usize = 2;
 const TOKEN: usize = 3;
 const BARE: usize = 4;
+const SWAN: usize = 5;
+const REPORTED: usize = 6;
+const SHARDED: usize = 7;
+const DASH: usize = 8;
 
 /// The time of both halves of the work alone, and of both threads together.
 const fn apart(contender: usize) -> usize {
@@ -46,6 +50,30 @@ pub(crate) fn register_and_drop_on_two_threads(table: &mut Table, scale: &Scale)
             together(TOKEN),
             Bound::None,
         ),
+        (
+            "`guard()`, against swansong's `guard()` on 2 threads",
+            together(SHORT),
+            together(SWAN),
+            Bound::None,
+        ),
+        (
+            "`guard()`, against swansong's `guard()` with its report on 2 threads",
+            together(SHORT),
+            together(REPORTED),
+            Bound::None,
+        ),
+        (
+            "`guard()`, against sharded-slab of `(Entry, Box)` on 2 threads",
+            together(SHORT),
+            together(SHARDED),
+            Bound::None,
+        ),
+        (
+            "`guard()`, against `DashMap` of `(Entry, Box)` on 2 threads",
+            together(SHORT),
+            together(DASH),
+            Bound::None,
+        ),
         ("(for scale) MUTEX, against 1 thread", together(MUTEX), apart(MUTEX), Bound::None),
         // It shares nothing, so this is what the two cores can give at all.
         ("(for scale) bare `scopeguard`, against 1 thread", together(BARE), apart(BARE), Bound::None),
@@ -70,6 +98,8 @@ pub(crate) fn register_and_drop_on_two_threads(table: &mut Table, scale: &Scale)
 fn measure(scale: &Scale, calm: &Calm) -> Rounds {
     let (short, builder) = (ShortForm(fresh_manager()), Builder(fresh_manager()));
     let (slab, token) = (SlabRegistry::default(), TrackerToken(TaskTracker::new()));
+    let (swan, reported) = (Swan::that_counts(), Swan::that_reports());
+    let (sharded, dash) = (ShardedRegistry::default(), DashRegistry::default());
     let total = scale.shared_cycles;
     let rounds = Rounds::run(
         scale.rounds,
@@ -79,9 +109,14 @@ fn measure(scale: &Scale, calm: &Calm) -> Rounds {
             &mut || calm.turn(&slab, total),
             &mut || calm.turn(&token, total),
             &mut || calm.turn(&BareScopeguard, total * BARE_FACTOR),
+            &mut || calm.turn(&swan, total),
+            &mut || calm.turn(&reported, total),
+            &mut || calm.turn(&sharded, total),
+            &mut || calm.turn(&dash, total),
         ],
     );
     assert_eq!(short.0.resource_count() + builder.0.resource_count() + slab.live(), 0, "every guard dropped");
+    assert_eq!(swan.live() + reported.live() + dash.live(), 0, "the peers' too");
     rounds
 }
 

@@ -49,10 +49,12 @@ pub(crate) fn a_scan_that_finds_nothing(table: &mut Table, scale: &Scale) {
         scale.rounds,
         &mut [&mut || [timed(|| crowd.look())], &mut || [timed(|| overdue(black_box(&list)))]],
     );
-    let most = thousands(scale.most);
-    let what =
-        format!("a look at {most} live that finds no leak, against a walk over a `Vec` of the same entries");
-    table.push(super::row(what, &rounds, (0, 1), 1.0, Bound::RatioAtMost(4.0)));
+    let what = format!(
+        "`detect_leaks` for each of {} live, of which none is one, against a walk over a `Vec` of the same entries",
+        thousands(scale.most)
+    );
+    let bound = Bound::AtMost(Figure::Nanoseconds(8.0));
+    table.push(super::row(what, &rounds, (0, 1), scale.most as f64, bound));
 }
 
 fn overdue(list: &[Entry]) -> usize {
@@ -83,12 +85,12 @@ pub(crate) fn registrations_meanwhile(table: &mut Table, scale: &Scale) {
         let most = thousands(scale.most);
         table.push(Row {
             what: format!(
-                "99.9th percentile of a registration in {which} during looks at {most} live; beside: without"
+                "99.9th percentile of a registration in {which} during looks at {most} live, against the same without"
             ),
             castoff: Figure::Nanoseconds(busy),
             peer: Some(Figure::Nanoseconds(quiet)),
-            ratio: None,
-            bound: Bound::AtMost(Figure::Nanoseconds(100_000.0)),
+            ratio: Some(busy / quiet),
+            bound: Bound::RatioAtMost(3.0),
         });
     }
 }

@@ -2,6 +2,9 @@
 //! category of eight.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{MILLISECOND, Scale, repeated, row, thousands, timed};
@@ -29,77 +32,102 @@ fn call_a_hundred_boxes() -> Duration {
     timed(|| cleanups.drain(..).rev().flatten().for_each(|cleanup| cleanup()))
 }
 
-pub(crate) fn teardowns(table: &mut Table, scale: &Scale) {
-    for (size, rounds, repeats) in
-        [(100, scale.rounds, scale.repeats), (1_000, scale.rounds, 1), (scale.many, scale.few_rounds, 1)]
-    {
-        for each in [0, 2] {
-            let what = format!("{}, {each} dependencies each", thousands(size));
-            teardown_rows(table, &shape(size, each), &what, (rounds, repeats), bounds(size, each));
+/// Who depends on whom.
+#[derive(Clone, Copy)]
+enum Edges {
+    None,
+    TwoEach,
+    Chain,
+}
+
+impl Edges {
+    fn shape(self, size: usize) -> Shape {
+        match self {
+            Edges::None => shape(size, 0),
+            Edges::TwoEach => shape(size, 2),
+            Edges::Chain => chain(size),
         }
     }
-    teardown_rows(table, &chain(1_000), "a chain of 1,000", (scale.rounds, 1), Bounds::NONE);
-    // Each round makes a stack of a million anew, which takes seconds.
-    let what = format!("{}, 2 dependencies each", thousands(scale.most));
-    let goals = bounds(scale.most, 2);
-    teardown_rows(table, &shape(scale.most, 2), &what, (scale.few_rounds.min(3), 1), goals);
-}
 
-/// What a teardown may take, in times of what two of its peers take.
-struct Bounds {
-    built: Option<f64>,
-    popped: Option<f64>,
-}
+    fn of(self, size: usize) -> String {
+        let number = thousands(size);
+        match self {
+            Edges::None => format!("{number}, no dependencies"),
+            Edges::TwoEach => format!("{number}, 2 dependencies each"),
+            Edges::Chain => format!("{number} in a chain"),
+        }
+    }
 
-impl Bounds {
-    const NONE: Bounds = Bounds { built: None, popped: None };
-}
-
-fn bounds(size: usize, each: usize) -> Bounds {
-    match (size, each) {
-        (1_000, 0) => Bounds { popped: Some(4.0), ..Bounds::NONE },
-        (1_000, 2) => Bounds { built: Some(2.0), ..Bounds::NONE },
-        (100_000, 2) => Bounds { built: Some(3.0), ..Bounds::NONE },
-        (1_000_000, 2) => Bounds { built: Some(4.0), ..Bounds::NONE },
-        _ => Bounds::NONE,
+    /// What a teardown may take, in times of making a graph, ordering it and calling boxes.
+    fn bound(self, size: usize) -> Bound {
+        match (self, size) {
+            (Edges::TwoEach, 1_000) => Bound::RatioAtMost(2.0),
+            (Edges::TwoEach, 100_000) => Bound::RatioAtMost(3.0),
+            (Edges::TwoEach, 1_000_000) => Bound::RatioAtMost(4.0),
+            _ => Bound::None,
+        }
     }
 }
 
-fn teardown_rows(
-    table: &mut Table,
-    shape: &Shape,
-    what: &str,
-    (rounds, repeats): (usize, u32),
-    bounds: Bounds,
-) {
-    let graph = graph(shape);
-    let stack = Stack::build(shape);
-    stack.check_plan(shape, &stack.manager.plan());
+pub(crate) fn teardowns(table: &mut Table, scale: &Scale) {
+    for (size, rounds, repeats) in [
+        (100, scale.rounds, scale.repeats),
+        (1_000, scale.rounds, 1),
+        (10_000, scale.few_rounds, 1),
+        (scale.many, scale.few_rounds, 1),
+        // Each round makes a stack of a million anew, which takes seconds.
+        (scale.most, scale.few_rounds.min(3), 1),
+    ] {
+        let size = size.min(scale.most);
+        for edges in [Edges::None, Edges::TwoEach, Edges::Chain] {
+            teardown_rows(table, size, edges, (rounds, repeats));
+        }
+        plan_row(table, size, (rounds, repeats));
+    }
+}
+
+/// Against what has to be done at the least where there are dependencies, and where there are none.
+fn teardown_rows(table: &mut Table, size: usize, edges: Edges, (rounds, repeats): (usize, u32)) {
+    let shape = &edges.shape(size);
+    let least = |boxes: &mut Vec<Option<BoxedCleanup>>| match edges {
+        Edges::None => pop_and_run(boxes),
+        Edges::TwoEach | Edges::Chain => kahn_and_run(shape, boxes),
+    };
     let rounds = Rounds::run(
         rounds,
         &mut [
             &mut || [repeated(repeats, || Stack::build(shape).tear_down())],
-            &mut || [repeated(repeats, || timed(|| stack.manager.plan()))],
-            &mut || [repeated(repeats, || timed(|| bare_order(black_box(&graph))))],
             &mut || [repeated(repeats, || of_boxes(shape, |boxes| build_order_and_run(shape, boxes)))],
-            &mut || [repeated(repeats, || of_boxes(shape, |boxes| kahn_and_run(shape, boxes)))],
-            &mut || [repeated(repeats, || of_boxes(shape, pop_and_run))],
+            &mut || [repeated(repeats, || of_boxes(shape, least))],
         ],
     );
-    let at_most = |goal: Option<f64>| goal.map_or(Bound::None, Bound::RatioAtMost);
+    let (least, bound) = match (&edges, size) {
+        (Edges::None, 1_000) => ("popping and calling boxed closures", Bound::RatioAtMost(4.0)),
+        (Edges::None, _) => ("popping and calling boxed closures", Bound::None),
+        _ => ("Kahn by hand and calling boxed closures", Bound::None),
+    };
     let built = "making petgraph's graph, `toposort` and calling boxed closures";
-    for (what, pair, bound) in [
-        (format!("teardown of {what}, against {built}"), (0, 3), at_most(bounds.built)),
-        (format!("teardown of {what}, against Kahn by hand and calling boxed closures"), (0, 4), Bound::None),
-        (
-            format!("teardown of {what}, against popping and calling boxed closures"),
-            (0, 5),
-            at_most(bounds.popped),
-        ),
-        (format!("plan of {what}, against petgraph's bare `toposort`"), (1, 2), Bound::None),
-    ] {
+    for (peer, pair, bound) in [(built, (0, 1), edges.bound(size)), (least, (0, 2), bound)] {
+        let what = format!("teardown of {}, against {peer}", edges.of(size));
         table.push(row(what, &rounds, pair, f64::from(repeats), bound));
     }
+}
+
+/// Ordering alone: nothing runs, and nothing is made before it but the graph of the peer.
+fn plan_row(table: &mut Table, size: usize, (rounds, repeats): (usize, u32)) {
+    let edges = Edges::TwoEach;
+    let shape = edges.shape(size);
+    let graph = graph(&shape);
+    let stack = Stack::build(&shape);
+    stack.check_plan(&shape, &stack.manager.plan());
+    let rounds = Rounds::run(
+        rounds,
+        &mut [&mut || [repeated(repeats, || timed(|| stack.manager.plan()))], &mut || {
+            [repeated(repeats, || timed(|| bare_order(black_box(&graph))))]
+        }],
+    );
+    let what = format!("plan of {}, against petgraph's bare `toposort`", edges.of(size));
+    table.push(row(what, &rounds, (0, 1), f64::from(repeats), Bound::None));
 }
 
 /// The time of ending boxed cleanups in some way; the boxes are made before.
@@ -118,32 +146,61 @@ pub(crate) fn dispatch(table: &mut Table, scale: &Scale) {
             &mut || [repeated(scale.repeats, there_and_back)],
             &mut || [Stack::build(&thousand).tear_down_by(2)],
             &mut || [Stack::build(&thousand).tear_down()],
+            &mut || [popped_by_two(1_000, || ())],
             &mut || [busy(2)],
             &mut || [busy(1)],
+            &mut || [popped_by_two(200, for_a_while)],
         ],
     );
     let one = "teardown of 1, against starting a thread for it and joining that";
     table.push(row(one.into(), &rounds, (0, 1), f64::from(scale.repeats), Bound::None));
     let nothing = "teardown of 1,000 by 2 at once, against one at a time";
     table.push(row(nothing.into(), &rounds, (2, 3), 1.0, Bound::None));
-    let worth_it = "teardown of 200 that take 20 µs each, by 2 at once, against one at a time";
-    table.push(row(worth_it.into(), &rounds, (4, 5), 1.0, Bound::None));
+    let by_hand = "two threads started for it that pop boxes from a `Mutex<Vec>`";
+    let nothing = format!("teardown of 1,000 by 2 at once, against {by_hand}");
+    table.push(row(nothing, &rounds, (2, 4), 1.0, Bound::None));
+    let worth_it = "teardown of 200 that take 20 µs each, by 2 at once, against";
+    table.push(row(format!("{worth_it} one at a time"), &rounds, (5, 6), 1.0, Bound::None));
+    table.push(row(format!("{worth_it} {by_hand}"), &rounds, (5, 7), 1.0, Bound::None));
+}
+
+/// Two threads and what they share, in the least that one writes by hand.
+fn popped_by_two(size: usize, each: fn()) -> Duration {
+    let boxes: Vec<BoxedCleanup> = (0..size).map(|_| Box::new(each) as BoxedCleanup).collect();
+    let (boxes, called) = (Mutex::new(boxes), AtomicUsize::new(0));
+    let work = || {
+        // A statement of its own, so that the lock is gone before foreign code runs.
+        let next = || boxes.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        while let Some(cleanup) = next() {
+            cleanup();
+            called.fetch_add(1, Relaxed);
+        }
+    };
+    let took = timed(|| {
+        thread::scope(|threads| {
+            threads.spawn(work);
+            threads.spawn(work);
+        });
+    });
+    assert_eq!(called.into_inner(), size, "each cleanup runs once");
+    took
+}
+
+fn for_a_while() {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_micros(20) {
+        std::hint::spin_loop();
+    }
 }
 
 fn there_and_back() -> Duration {
     let mut cleanups = boxed_cleanups(1);
-    timed(|| std::thread::spawn(move || cleanups.drain(..).flatten().for_each(|cleanup| cleanup())).join())
+    timed(|| thread::spawn(move || cleanups.drain(..).flatten().for_each(|cleanup| cleanup())).join())
 }
 
 fn busy(concurrency: usize) -> Duration {
     let manager = fresh_manager();
-    let busy = || {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_micros(20) {
-            std::hint::spin_loop();
-        }
-    };
-    let guards: Vec<_> = (0..200).map(|_| manager.guard(LABEL, busy)).collect();
+    let guards: Vec<_> = (0..200).map(|_| manager.guard(LABEL, for_a_while)).collect();
     let mut cleaned = 0;
     let took = timed(|| cleaned = manager.teardown().concurrency(concurrency).run().cleaned());
     assert_eq!(cleaned, guards.len(), "a teardown cleans every resource");
