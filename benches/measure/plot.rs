@@ -7,7 +7,10 @@ use std::path::Path;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::thousands;
+
 const SIZE: (u32, u32) = (760, 420);
+const FONT: &str = "sans-serif";
 /// Of those that can be told apart without seeing colours (Okabe and Ito, "Color Universal Design", 2008), darkest first.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 0, 0),
@@ -18,7 +21,7 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
 ];
 /// The least distance between two names, in pixels.
-const LEADING: i32 = 16;
+const LEADING: i32 = 18;
 
 pub(crate) struct Line {
     pub(crate) name: &'static str,
@@ -48,19 +51,20 @@ impl Plot {
         root.fill(&WHITE)?;
         let [(left, right), (low, high)] = self.range();
         let mut chart = ChartBuilder::on(&root)
-            .caption(self.title, ("sans-serif", 18))
+            .caption(self.title, (FONT, 20))
             .margin(10)
             .margin_right(170)
-            .x_label_area_size(40)
-            .y_label_area_size(56)
+            .x_label_area_size(45)
+            .y_label_area_size(65)
             .build_cartesian_2d((left..right).log_scale(), (low..high).log_scale())?;
         chart
             .configure_mesh()
             .x_desc(self.across)
             .y_desc(self.up)
             .light_line_style(TRANSPARENT)
-            .x_label_formatter(&|x| format!("{x:.0}"))
-            .y_label_formatter(&|y| format!("{y:.0}"))
+            .label_style((FONT, 15))
+            .x_label_formatter(&|x| thousands(x.round() as usize))
+            .y_label_formatter(&|y| thousands(y.round() as usize))
             .draw()?;
         let mut ends = Vec::new();
         for (place, (line, colour)) in self.lines.iter().zip(COLOURS).enumerate() {
@@ -70,7 +74,7 @@ impl Plot {
             ends.push((chart.backend_coord(end), line.name, colour));
         }
         for ((x, y), name, colour) in apart(ends) {
-            let style = ("sans-serif", 13).into_text_style(&root).color(&colour);
+            let style = (FONT, 16).into_text_style(&root).color(&colour);
             root.draw(&Text::new(name, (x + 8, y), style.pos(Pos::new(HPos::Left, VPos::Center))))?;
         }
         root.present()?;

@@ -16,8 +16,8 @@ pub(crate) mod teardown;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::measure::Rounds;
 use crate::measure::table::{Bound, Figure, Row};
+use crate::measure::{Rounds, thousands};
 use crate::peers::{COUNTERS, Contender, register_and_drop};
 
 const SLAB: &str = "`Mutex<Slab<(Entry, Box)>>`";
@@ -94,17 +94,4 @@ fn repeated(times: u32, mut turn: impl FnMut() -> Duration) -> Duration {
 /// The time of so many cycles on the calling thread.
 fn cycles(contender: &impl Contender, times: u64) -> Duration {
     timed(|| register_and_drop(contender, &COUNTERS[0], times))
-}
-
-/// `1000000` as `1,000,000`.
-fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
