@@ -16,9 +16,9 @@ mod rows;
 use std::path::Path;
 
 use measure::counting::{self, Counting};
-use measure::plot::Plot;
 use measure::table::Table;
 use peers::walk::{end_if_stuck, measuring};
+use rows::plot::Plot;
 use rows::{MEASURED, Scale, WALKED, cycle, forms, live, memory, open, pair, teardown};
 
 const PLOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/live.svg");

@@ -107,6 +107,7 @@ fn main() {
 
 fn table(scale: &Scale) -> Table {
     let mut table = Table::default();
+    table.section("What evidence costs");
     let rounds = Rounds::run(
         scale.rounds,
         &mut [&mut || with::registrations(scale), &mut || without::registrations(scale)],

@@ -4,7 +4,6 @@
 //! round's ratios; one that is shorter spoils few rounds, and the median drops those.
 
 pub(crate) mod counting;
-pub(crate) mod plot;
 pub(crate) mod table;
 
 use std::time::Duration;

@@ -8,12 +8,12 @@ use tokio_util::task::TaskTracker;
 
 use super::{DASH, SHARDED, SLAB, Scale, cycles, row, thousands};
 use crate::measure::Rounds;
-use crate::measure::plot::{Line, Plot};
 use crate::measure::table::{Bound, Figure, Row, Table};
 use crate::peers::maps::{DashRegistry, ShardedRegistry};
 use crate::peers::slab::SlabRegistry;
 use crate::peers::tokens::{Swan, TrackerToken};
 use crate::peers::{COUNTERS, Contender, ShortForm, fresh_manager};
+use crate::rows::plot::{Line, Plot};
 
 /// The contenders' places in the rounds, and what they are called in the plot.
 const NAMES: [&str; 6] = [

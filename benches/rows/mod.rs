@@ -9,6 +9,7 @@ pub(crate) mod live;
 pub(crate) mod memory;
 pub(crate) mod open;
 pub(crate) mod pair;
+pub(crate) mod plot;
 #[allow(dead_code, reason = "a table of its own")]
 pub(crate) mod scan;
 pub(crate) mod teardown;
