@@ -354,7 +354,7 @@ impl<'m, S: Strategy> Registration<'m, S> {
         self.keep(resource, cleanup)
     }
 
-    #[inline]
+    #[inline(always)] // as what it hands on: see `register_plain`
     fn finish<T: Send + 'static>(self, value: T, work: Work) -> Result<ResourceGuard<T, S>, RegisterError> {
         // Taken apart, and put together only where it has to lie in memory.
         let Registration { node, label, created_at, category, priority, extra, needs, strategy } = self;
