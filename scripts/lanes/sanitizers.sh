@@ -65,6 +65,10 @@ alone() {
     return 1
 }
 
+# What takes minutes where everything is instrumented, or is to be done in a moment: random and large graphs, which are plain
+# data of one thread.
+SLOW=(--skip graph::tests::random --skip graph::tests::size)
+
 # Sizes of storms and histories that instrumented code has time for.
 brief() { export CASTOFF_STORM=0.1 CASTOFF_CASES=500; }
 
@@ -106,7 +110,7 @@ lane_tsan() {
     debian_rust 1.96
     export TSAN_OPTIONS="halt_on_error=1 external_symbolizer_path=$DEBIAN_RUST/bin/llvm-symbolizer"
     export EXTRA='--cfg castoff_unbiased'
-    with_std sanitized thread -Zbuild-std --lib --test it
+    with_std sanitized thread -Zbuild-std --lib --test it -- "${SLOW[@]}"
     EXTRA='--cfg castoff_unbiased --cfg castoff_planted="race"' SUFFIX=-planted red tsan-race 'ThreadSanitizer: data race' \
         with_std sanitized thread -Zbuild-std --test it storm::races
 }
@@ -116,7 +120,7 @@ lane_msan() {
     debian_rust 1.96
     export MSAN_OPTIONS="external_symbolizer_path=$DEBIAN_RUST/bin/llvm-symbolizer"
     export EXTRA=-Zsanitizer-memory-track-origins
-    with_std sanitized memory -Zbuild-std --lib --test it
+    with_std sanitized memory -Zbuild-std --lib --test it -- "${SLOW[@]}"
     red msan-uninitialised 'use-of-uninitialized-value' with_std sanitized memory -Zbuild-std --test planted -- \
         --ignored decides_by_memory
 }
@@ -151,9 +155,6 @@ lane_valgrind() {
     red memcheck-uninitialised 'Conditional jump or move depends on uninit' memcheck "$program" --ignored decides_by_memory
     red memcheck-descriptor 'left_open' memcheck "$program" --ignored descriptor
 }
-
-# What measures time, or waits for what takes ten times as long here as they have patience.
-SLOW=()
 
 plain() {
     CARGO_PROFILE_DEV_DEBUG=line-tables-only cargo test --quiet -j "$JOBS" --package castoff-sanitized \
