@@ -169,8 +169,8 @@ memcheck() {
     log=$WORK/logs/memcheck-$(basename "$1")
     printf '{\n %s\n Memcheck:Leak\n match-leak-kinds: definite\n ...\n fun:*%s*\n}\n' \
         locks 'biased*tests' values 'log*tests' forgotten PanicsOnDrop > "$WORK/memcheck-on-purpose"
-    valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite \
-        --track-fds=yes --log-file="$log" --suppressions="$WORK/memcheck-on-purpose" "$@" || {
+    valgrind --quiet --max-threads=4000 --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+        --show-leak-kinds=definite --track-fds=yes --log-file="$log" --suppressions="$WORK/memcheck-on-purpose" "$@" || {
         local status=$?
         head -n 60 "$log"
         return $status
