@@ -13,6 +13,7 @@ mod managers;
 mod model;
 mod registration;
 mod report;
+mod shown;
 mod storm;
 mod support;
 mod teardown;

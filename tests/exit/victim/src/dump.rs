@@ -114,7 +114,8 @@ fn behind_a_handler() -> Option<ExitCode> {
     assert!(matches!(refused, Err(DumpError::ForeignHandler { signal: SIGUSR1 })), "{refused:?}");
     let refused = dump_on(libc::SIGKILL);
     assert!(matches!(refused, Err(DumpError::System { .. })), "{refused:?}");
-    let _other = dump_on(libc::SIGUSR2).expect("the signal is free");
+    let other = dump_on(libc::SIGUSR2).expect("the signal is free");
+    assert_eq!(format!("{other:?}"), "LeakDump { signal: 12, .. }");
     let refused = dump_on(libc::SIGALRM);
     assert!(matches!(refused, Err(DumpError::AlreadyInstalled { signal: libc::SIGUSR2 })), "{refused:?}");
     raise();

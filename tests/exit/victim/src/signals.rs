@@ -147,7 +147,8 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
             ready(ExitOptions::default().signals([ExitSignal::Terminate]))
         }
         "installed-twice" => {
-            let _hooks = install(ExitOptions::default());
+            let hooks = install(ExitOptions::default());
+            assert_eq!(format!("{hooks:?}"), "ExitHooks { .. }");
             for manager in [global(), &ResourceManager::new("other")] {
                 let again = manager.install_exit_hooks(ExitOptions::default());
                 assert!(matches!(again, Err(ExitHookError::AlreadyInstalled)), "{again:?}");
