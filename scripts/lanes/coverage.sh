@@ -62,6 +62,11 @@ not_run() {
 instrumented() {
     sed -n -e 's/.*"executable":"\([^"]*\)".*/\1/p' -e 's/.*"\([^"]*libcastoff_macros[^"]*\.so\)".*/\1/p' "$1/messages"
     find "$1/target/debug" "$1/target/abort" -maxdepth 1 -type f -name 'castoff-*' -executable 2> /dev/null
+    # What tests/testing builds: the programs of its two packages.
+    local test
+    for test in tests/testing/{downstream,renamed}/tests/*.rs; do
+        find "$1/target/debug/deps" -type f -name "$(basename "$test" .rs)-*" -executable
+    done
 }
 
 # Whether the lines that did not run are those of this list: each line of a difference says which.
