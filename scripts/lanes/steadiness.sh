@@ -6,7 +6,9 @@
 lane_leaks() {
     local log=$WORK/logs/detector
     local tests=(--lib --test it --test fork --test adapters --test tracing --test metrics)
-    CASTOFF_LEAKS=fail cargo test -j "$JOBS" --all-features "${tests[@]}" -- --nocapture > "$log" 2>&1 || { tail -n 60 "$log"; return 1; }
+    # One is left out: it says itself how severe the detector is, and here somebody else does.
+    CASTOFF_LEAKS=fail cargo test -j "$JOBS" --all-features "${tests[@]}" -- --nocapture \
+        --skip the_configuration_around_a_test_says_how_severe_it_is > "$log" 2>&1 || { tail -n 60 "$log"; return 1; }
     report_leaks "$log"
     red detector '1 reports of leaks' leaky "$WORK/logs/planted-report"
 }
