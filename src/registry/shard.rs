@@ -307,3 +307,51 @@ impl<T> Stall<T> {
         self.places.get_mut(at as usize)?.as_mut()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use super::*;
+    use crate::config::ManagerConfig;
+    use crate::registry::registry;
+    use crate::registry::tree::Seed;
+
+    fn node() -> Arc<Node> {
+        let (name, created_at, config) = (Label::from("m"), Location::caller(), ManagerConfig::default());
+        registry().new_node(Seed { name, created_at, config, parent: None })
+    }
+
+    fn end_plain(shard: &mut Shard, key: Key) {
+        assert!(shard.end_plain(key, 0, Duration::ZERO).is_some());
+    }
+
+    fn end(shard: &mut Shard, key: Key) {
+        shard.end(key, Phase::Cleaned);
+        shard.entries.vacate(key);
+    }
+
+    #[test]
+    fn a_thread_is_forgotten_when_it_has_ended_and_what_it_registered_has_too_whichever_is_first() {
+        let mut shard = Shard::new(1);
+        let member = shard.join(node());
+        for end in [end, end_plain] {
+            for is_handed_on in [false, true] {
+                let thread = shard.begin_thread(Label::from("one of many"));
+                let (key, _) = shard.admit(member, thread).expect("there is room");
+                if is_handed_on {
+                    shard.end_thread(thread);
+                } else {
+                    end(&mut shard, key);
+                }
+                assert!(shard.threads.get(thread).is_some());
+                if is_handed_on {
+                    end(&mut shard, key);
+                } else {
+                    shard.end_thread(thread);
+                }
+                assert!(shard.threads.get(thread).is_none());
+            }
+        }
+    }
+}
