@@ -29,9 +29,9 @@
 //! have cleanups written by hand, and in the asynchronous half the courier and the heartbeat: those that `--faulty` makes
 //! go wrong, to show how that looks, and what no adapter knows.
 //!
-//! Every kind of adapter in `docs/adapters.md` has a job here but `WebSocket`, as the courier's is by hand, `EnvVar`, which
-//! a program of threads can't promise anything for, and those of what needs a foreign server (PostgreSQL, redis, an engine
-//! of containers), as this has to run wherever Rust and a C compiler are.
+//! Every kind of adapter in `docs/adapters.md` has a job here but `EnvVar`, which a program of threads can't promise anything
+//! for, and those of what needs a foreign server (PostgreSQL, redis, an engine of containers), as this has to run wherever
+//! Rust and a C compiler are.
 //!
 //! `cargo run --example service -- --help` tells what it can show. Read `stack.rs` first: it starts
 //! everything.

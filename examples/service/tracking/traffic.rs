@@ -1,11 +1,18 @@
 //! The traffic of the asynchronous half: clients that report scans over HTTP and read them back, while the
-//! courier reports its own over its WebSocket.
+//! courier reports its own over its WebSocket; and a customer who looks in with one for a moment.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
+
+use castoff::adapters::WebSocket;
+use castoff::{ResourceGuard, ResourceManager};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::Result;
 use crate::checklist::{Checklist, Finding};
@@ -19,6 +26,8 @@ const SCANS_EACH: usize = 50;
 /// Each scan is posted, and read back.
 const REQUESTS: usize = 2 * CLIENTS * SCANS_EACH;
 const MESSAGES: usize = 200;
+/// And the customer's.
+const ANSWERS: usize = MESSAGES + 1;
 
 /// Scans that the server said it has stored, by the ids that it gave them.
 pub(crate) type Scans = BTreeMap<i64, String>;
@@ -31,6 +40,7 @@ pub(crate) fn run(stack: &Stack, checklist: &mut Checklist) -> Result<()> {
         let clients: Vec<_> =
             (1..=CLIENTS).map(|number| threads.spawn(move || client(address, number))).collect();
         let mut scans = stack.runtime.block_on(converse(&tracking.courier))?;
+        scans.extend([stack.runtime.block_on(look_in(address))?]);
         for client in clients {
             scans.append(&mut client.join().map_err(|_| "a client panicked")??);
         }
@@ -39,7 +49,7 @@ pub(crate) fn run(stack: &Stack, checklist: &mut Checklist) -> Result<()> {
     let elapsed = start.elapsed();
 
     println!(
-        "\nTracking: {CLIENTS} clients, {REQUESTS} requests, {MESSAGES} WebSocket messages in {elapsed:.0?}"
+        "\nTracking: {CLIENTS} clients, {REQUESTS} requests, {ANSWERS} WebSocket messages in {elapsed:.0?}"
     );
     checklist.check("requests and messages", answered(tracking, &scans));
     tracking.acknowledged.set(scans).map_err(|_| "there was traffic before")?;
@@ -74,12 +84,24 @@ async fn converse(courier: &Courier) -> Result<Scans> {
     Ok(scans)
 }
 
+/// One message, one answer, and goodbye: said and answered before this returns, and also where it returns early.
+async fn look_in(address: SocketAddr) -> Result<(i64, String)> {
+    let stream = TcpStream::connect(address).await?;
+    let (socket, _) = client_async(format!("ws://{address}/live"), stream).await?;
+    let mut live = ResourceManager::current().adopt(WebSocket::new("customer", socket));
+    let text = "customer, scan 1";
+    live.send(Message::text(text)).await?;
+    let answer = live.next().await.ok_or("the server closed the connection")??;
+    ResourceGuard::close_async(live).await?;
+    Ok((answer.to_text()?.parse()?, text.to_owned()))
+}
+
 /// Whether the server counts what its clients count, and gave every scan an id of its own.
 fn answered(tracking: &Tracking, scans: &Scans) -> Finding {
     let answered = &tracking.server.answered;
     let (requests, messages) =
         (answered.requests.load(Ordering::SeqCst), answered.messages.load(Ordering::SeqCst));
     let counts = format!("{requests} and {messages} answered, {} scans stored", scans.len());
-    let right = (requests, messages, scans.len()) == (REQUESTS, MESSAGES, REQUESTS / 2 + MESSAGES);
+    let right = (requests, messages, scans.len()) == (REQUESTS, ANSWERS, REQUESTS / 2 + ANSWERS);
     if right { Ok(counts) } else { Err(counts) }
 }
