@@ -19,10 +19,12 @@ leaky() {
     report_leaks "$1"
 }
 
+# But for those of tests that forget a guard to see what becomes of it: the tests of the tool for tests.
 report_leaks() {
     local found
-    found=$(grep -cE '^castoff: .*[0-9]+ leak' "$1" || :)
-    grep -E '^castoff: .*[0-9]+ leak' "$1" | sort | uniq -c | head -n 20 || :
+    found=$(grep -E '^castoff: .*[0-9]+ leaks? in' "$1" | grep -vF 'in `testing::' || :)
+    [ -z "$found" ] || sort <<< "$found" | uniq -c | head -n 20
+    found=$(grep -c . <<< "$found" || :)
     echo "$(grep -E '^test result' "$1" | awk '{sum += $4} END {print sum}') tests, $found reports of leaks"
     [ "$found" -eq 0 ]
 }
