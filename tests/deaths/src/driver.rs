@@ -26,11 +26,7 @@ struct Ended {
 
 pub fn main() -> ExitCode {
     let reps = std::env::var("REPS").map_or(10, |reps| reps.parse().expect("REPS is a number"));
-    // One of them, where many processes of that are wanted.
-    let only = std::env::var("PEER").ok();
-    let peers: Vec<&Peer> =
-        PEERS.iter().filter(|it| only.as_ref().is_none_or(|one| one == it.name)).collect();
-    assert!(!peers.is_empty(), "PEER is none of the table");
+    let peers: Vec<&Peer> = PEERS.iter().collect();
     println!("| death |{}", peers.iter().map(|peer| format!(" {} |", peer.name)).collect::<String>());
     println!("|---|{}", "---|".repeat(peers.len()));
     let start = Instant::now();
