@@ -20,18 +20,19 @@ use crate::support::runtime;
 
 const MUCH: usize = 8 << 20;
 
-/// A server, and the client's runtime.
+/// A server on a runtime, and a client's runtime that has nobody else's tasks.
 struct Witness {
     server: Option<ResourceGuard<HttpServer>>,
     begun: Arc<AtomicBool>,
     answer: Arc<Notify>,
     clone: Option<Client>,
     runtime: Runtime,
+    _serving: Runtime,
 }
 
 impl Witness {
     fn new() -> Witness {
-        let (runtime, begun, answer) = (runtime(), Arc::<AtomicBool>::default(), Arc::<Notify>::default());
+        let (serving, begun, answer) = (runtime(), Arc::<AtomicBool>::default(), Arc::<Notify>::default());
         let server = {
             let (begun, answer) = (Arc::clone(&begun), Arc::clone(&answer));
             let slow = move || async move {
@@ -43,12 +44,12 @@ impl Witness {
                 .route("/", get(|| async { "tea" }))
                 .route("/slow", get(slow))
                 .route("/much", get(|| async { "x".repeat(MUCH) }));
-            runtime.block_on(async {
+            serving.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 ResourceManager::new("server").adopt(HttpServer::serve(listener, routes).unwrap())
             })
         };
-        Witness { server: Some(server), begun, answer, clone: None, runtime }
+        Witness { server: Some(server), begun, answer, clone: None, runtime: runtime(), _serving: serving }
     }
 
     fn url(&self, path: &str) -> String {
@@ -87,12 +88,14 @@ impl Case for Asking {
     type Adopted = HttpClient;
     type Witness = Witness;
 
-    /// With an idle connection.
+    /// With an idle connection: the next request would open a second one while a task still brings it back to the pool.
     fn make() -> (HttpClient, Witness) {
         let witness = Witness::new();
-        let client = HttpClient::build(Client::builder()).unwrap();
+        let client = HttpClient::build(Client::builder().pool_idle_timeout(None)).unwrap();
         let answer = witness.ask(&client.client().unwrap(), "/").unwrap();
         assert_eq!(witness.runtime.block_on(answer.text()).unwrap(), "tea");
+        let tasks = witness.runtime.metrics();
+        until("the connection's own task to be the only one", || tasks.num_alive_tasks() == 1);
         assert_eq!(witness.connections(), 1);
         (client, witness)
     }
