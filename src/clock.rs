@@ -71,7 +71,7 @@ impl Coarse {
     }
 
     /// So long after the clock began.
-    fn from_start(time: Duration) -> Coarse {
+    pub(crate) fn from_start(time: Duration) -> Coarse {
         // More seconds than there is room for are as good as for ever.
         let seconds = time.as_secs().min(u64::MAX >> PART_BITS);
         Coarse(seconds << PART_BITS | u64::from(time.subsec_nanos()))

@@ -19,19 +19,48 @@ const PACE: Duration = Duration::from_micros(5);
 /// Where a measurement stops though fewer looks have ended than it wants.
 const MOST_SAMPLES: usize = 4_000_000;
 
-/// As many as that, none of which is a leak yet.
+/// As many as that, none of which is a leak.
 struct Crowd {
     castoff: ShortForm,
     _guards: Vec<ResourceGuard<()>>,
 }
 
+/// Why none of them is.
+#[derive(Clone, Copy)]
+enum Kind {
+    TooYoung,
+    /// Old enough, and said to live as long as the process: each has to be looked at.
+    LongLived,
+}
+
+impl Kind {
+    fn words(self) -> &'static str {
+        match self {
+            Kind::TooYoung => "too young to be one",
+            Kind::LongLived => "old enough, and long-lived on purpose",
+        }
+    }
+}
+
 impl Crowd {
-    fn new(size: usize) -> Crowd {
+    fn new(size: usize, kind: Kind) -> Crowd {
         const HERE: u32 = line!();
-        let config = ManagerConfig::default().leak_after(HOUR);
-        let castoff = ShortForm(ResourceManager::isolated("crowd", config));
-        let guards =
-            (0..size).map(|_| castoff.0.guard(LABEL, COUNTERS[0].cleanup::<Crowd, HERE>())).collect();
+        let leak_after = match kind {
+            Kind::TooYoung => HOUR,
+            Kind::LongLived => Duration::ZERO,
+        };
+        let castoff =
+            ShortForm(ResourceManager::isolated("crowd", ManagerConfig::default().leak_after(leak_after)));
+        let guard = || {
+            let cleanup = COUNTERS[0].cleanup::<Crowd, HERE>();
+            match kind {
+                Kind::TooYoung => castoff.0.guard(LABEL, cleanup),
+                Kind::LongLived => {
+                    castoff.0.resource(LABEL).long_lived().guard(cleanup).expect("nothing is wrong with it")
+                }
+            }
+        };
+        let guards = (0..size).map(|_| guard()).collect();
         Crowd { castoff, _guards: guards }
     }
 
@@ -42,19 +71,23 @@ impl Crowd {
 
 /// Looking through all of them when there is nothing to report, against the same question asked of a plain `Vec`.
 pub(crate) fn a_scan_that_finds_nothing(table: &mut Table, scale: &Scale) {
-    let crowd = Crowd::new(scale.most);
-    let list: Vec<Entry> = (0..scale.most).map(|_| Entry::new(LABEL, CATEGORY, PRIORITY)).collect();
-    assert_eq!(crowd.look() + overdue(&list), 0, "none is old enough");
-    let rounds = Rounds::run(
-        scale.rounds,
-        &mut [&mut || [timed(|| crowd.look())], &mut || [timed(|| overdue(black_box(&list)))]],
-    );
-    let what = format!(
-        "`detect_leaks` for each of {} live, of which none is one, against a walk over a `Vec` of the same entries",
-        thousands(scale.most)
-    );
-    let bound = Bound::AtMost(Figure::Nanoseconds(8.0));
-    table.push(super::row(what, &rounds, (0, 1), scale.most as f64, bound));
+    for (kind, bound) in
+        [(Kind::TooYoung, Bound::AtMost(Figure::Nanoseconds(8.0))), (Kind::LongLived, Bound::None)]
+    {
+        let crowd = Crowd::new(scale.most, kind);
+        let list: Vec<Entry> = (0..scale.most).map(|_| Entry::new(LABEL, CATEGORY, PRIORITY)).collect();
+        assert_eq!(crowd.look() + overdue(&list), 0, "none is one");
+        let rounds = Rounds::run(
+            scale.rounds,
+            &mut [&mut || [timed(|| crowd.look())], &mut || [timed(|| overdue(black_box(&list)))]],
+        );
+        let what = format!(
+            "`detect_leaks` for each of {} live, all {}, against a walk over a `Vec` of the same entries",
+            thousands(scale.most),
+            kind.words()
+        );
+        table.push(super::row(what, &rounds, (0, 1), scale.most as f64, bound));
+    }
 }
 
 fn overdue(list: &[Entry]) -> usize {
@@ -66,7 +99,14 @@ fn overdue(list: &[Entry]) -> usize {
 /// How long a registration takes at the 99.9th percentile while another thread looks again and again: in a shard of its
 /// own, and in the one that is looked at. Beside each the same while nobody looks.
 pub(crate) fn registrations_meanwhile(table: &mut Table, scale: &Scale) {
-    let crowd = thread::scope(|threads| threads.spawn(|| Crowd::new(scale.most)).join().expect("it is made"));
+    for kind in [Kind::TooYoung, Kind::LongLived] {
+        meanwhile(table, scale, kind);
+    }
+}
+
+fn meanwhile(table: &mut Table, scale: &Scale, kind: Kind) {
+    let make = || Crowd::new(scale.most, kind);
+    let crowd = thread::scope(|threads| threads.spawn(make).join().expect("it is made"));
     // castoff gives threads their shards in turn: this many after the crowd's comes one that shares it.
     let shards = (crate::cores() * 4).next_power_of_two().min(64);
     for place in 1..=shards {
@@ -85,12 +125,16 @@ pub(crate) fn registrations_meanwhile(table: &mut Table, scale: &Scale) {
         let most = thousands(scale.most);
         table.push(Row {
             what: format!(
-                "99.9th percentile of a registration in {which} during looks at {most} live, against the same without"
+                "99.9th percentile of a registration in {which} during looks at {most} live, all {}, against the same without",
+                kind.words()
             ),
             castoff: Figure::Nanoseconds(busy),
             peer: Some(Figure::Nanoseconds(quiet)),
             ratio: Some(busy / quiet),
-            bound: Bound::RatioAtMost(3.0),
+            bound: match kind {
+                Kind::TooYoung => Bound::RatioAtMost(3.0),
+                Kind::LongLived => Bound::None,
+            },
         });
     }
 }
@@ -105,7 +149,7 @@ fn slowest(crowd: &Crowd, scale: &Scale, looking: bool) -> f64 {
         if looking {
             threads.spawn(|| {
                 while !over.load(Relaxed) {
-                    assert_eq!(crowd.look(), 0, "none is old enough");
+                    assert_eq!(crowd.look(), 0, "none is one");
                     looked.fetch_add(1, Relaxed);
                 }
             });

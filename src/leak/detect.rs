@@ -29,14 +29,15 @@ pub(crate) fn detect(within: &Arc<Node>, moment: Moment) -> Vec<ResourceLeak> {
     let mut found = Pile::new();
     for node in within.subtree() {
         let look = Look::new(&node, moment, now);
-        registry().scan(&node, |seen| {
-            // First what is quick: with very many live, most are young.
-            if !look.is_young(seen.entry)
-                && let Some(leak) = look.judge(&seen)
-            {
+        let judge = |seen: Seen<'_>| {
+            if let Some(leak) = look.judge(&seen) {
                 found.push(leak);
             }
-        });
+        };
+        match look.leak_after {
+            Some(limit) => registry().scan_aged(&node, now, limit, judge),
+            None => registry().scan(&node, judge),
+        }
     }
     let mut leaks = found.into_vec();
     // A few at a time, as the scan: others wait for the graph.
@@ -61,21 +62,16 @@ struct Look<'a> {
     scope: Option<Label>,
     moment: Moment,
     now: Coarse,
-    /// What was made after this, and has nothing of its own to say about it, is too young to be a leak.
-    young: Option<Coarse>,
+    /// What is younger is no leak, unless it has a limit of its own. `None` where age is not what counts.
+    leak_after: Option<Duration>,
 }
 
 impl Look<'_> {
     fn new(node: &Arc<Node>, moment: Moment, now: Coarse) -> Look<'_> {
         let scope = ended_scope(node);
         let by_age_alone = moment == Moment::Now && scope.is_none();
-        let limit = Some(node.config.leak_after).filter(|limit| by_age_alone && !limit.is_zero());
-        Look { node, scope, moment, now, young: limit.map(|limit| now.before(limit)) }
-    }
-
-    #[inline]
-    fn is_young(&self, entry: &Entry) -> bool {
-        self.young.is_some_and(|young| entry.created > young) && entry.extra.is_none()
+        let leak_after = Some(node.config.leak_after).filter(|_| by_age_alone);
+        Look { node, scope, moment, now, leak_after }
     }
 
     /// Not inlined: what it gives is large, and would be moved about for each that is no leak.

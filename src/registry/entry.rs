@@ -65,6 +65,13 @@ pub(crate) struct Draft {
     pub(crate) extra: Option<Box<Extra>>,
 }
 
+impl Draft {
+    /// After which time it is to be taken for a leak, where it has one of its own.
+    pub(crate) fn leak_after(&self) -> Option<Duration> {
+        self.extra.as_ref().and_then(|extra| extra.leak_after)
+    }
+}
+
 /// What a registration asks for that asks for no more than most.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain {

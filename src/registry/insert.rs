@@ -30,7 +30,11 @@ impl Registry {
             drop(data);
             return self.insert_elsewhere(shard, node, draft, new);
         };
+        let leak_after = draft.leak_after();
         entry.fill(draft, new);
+        if let Some(leak_after) = leak_after {
+            data.hasten(member, leak_after);
+        }
         id_of(shard, key)
     }
 
@@ -72,7 +76,12 @@ impl Registry {
         for shard in (0..self.shards.len() as u32).filter(|shard| *shard != full) {
             let (mut data, member) = self.joined(node, shard, self.shards[shard as usize].lock_beside());
             if let Some((key, entry)) = data.admit(member, NO_LINK) {
-                entry.fill(draft, new);
+                let leak_after = draft.leak_after();
+                // Now: in a list each is made no earlier than those behind it.
+                entry.fill(draft, Newcomer { created: Coarse::now(), ..new });
+                if let Some(leak_after) = leak_after {
+                    data.hasten(member, leak_after);
+                }
                 return id_of(shard, key);
             }
         }

@@ -12,7 +12,7 @@ use crate::fork;
 use crate::id::{Label, ResourceId, Stamp};
 use crate::registry::entry::{Entry, Phase};
 use crate::registry::pile::{PART, Pile};
-use crate::registry::shard::{NO_LINK, Stall, Thread};
+use crate::registry::shard::{NO_LINK, Shard, Stall, Thread, Walk};
 use crate::registry::slab::Key;
 use crate::registry::tree::{Node, Totals};
 use crate::registry::{Lane, Registry, id_of};
@@ -20,7 +20,7 @@ use crate::resource::{Category, CategoryCounts, Metadata, Priority, ResourceInfo
 use crate::stats::{Latencies, ResourceStats};
 
 /// How many entries a scan looks at before it lets go of their shard: microseconds' worth.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 64;
 
 /// Instead of the name of a thread that had given up its place in the registry.
 const ENDING: &str = "a thread that was ending";
@@ -47,21 +47,51 @@ impl Registry {
     }
 
     fn scan_in_parts(&self, node: &Node, at_once: usize, mut visit: impl FnMut(Seen<'_>)) {
-        self.each(node, at_once, |number, key, entry, threads| {
-            let thread = threads.get(entry.thread);
-            visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread });
+        self.each(
+            node,
+            at_once,
+            |_, _| Walk::All,
+            |number, key, entry, threads| {
+                visit(Seen::new(number, key, entry, threads));
+            },
+        );
+    }
+
+    /// Of those that [`scan`](Self::scan) shows all that may be leaks by their age now, where that takes so long for most:
+    /// oldest first, and the young ones are not even looked at.
+    pub(crate) fn scan_aged(
+        &self,
+        node: &Node,
+        now: Coarse,
+        leak_after: Duration,
+        mut visit: impl FnMut(Seen<'_>),
+    ) {
+        let aged = |shard: &Shard, member| Walk::MadeBy(now.before(shard.least_age(member, leak_after)));
+        self.each(node, AT_ONCE, aged, |number, key, entry, threads| {
+            visit(Seen::new(number, key, entry, threads));
         });
     }
 
     /// As [`scan`](Self::scan), and from now on somebody waits for their ends.
     pub(crate) fn scan_and_watch(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
-        self.each(node, AT_ONCE, |number, key, entry, _| {
-            entry.watch();
-            visit(Seen { id: id_of(number, key), entry, stamp: entry.stamp(number), thread: None });
-        });
+        self.each(
+            node,
+            AT_ONCE,
+            |_, _| Walk::All,
+            |number, key, entry, threads| {
+                entry.watch();
+                visit(Seen::new(number, key, entry, threads));
+            },
+        );
     }
 
-    fn each(&self, node: &Node, at_once: usize, mut visit: impl FnMut(u32, Key, &mut Entry, &Stall<Thread>)) {
+    fn each(
+        &self,
+        node: &Node,
+        at_once: usize,
+        which: impl Fn(&Shard, u32) -> Walk,
+        mut visit: impl FnMut(u32, Key, &mut Entry, &Stall<Thread>),
+    ) {
         for (number, lane) in node.lanes.iter().enumerate() {
             let (first, mut mark) = (lane.load(Relaxed), None);
             while let Some(member) = first.checked_sub(1) {
@@ -71,7 +101,8 @@ impl Registry {
                     shard.take_mark(NO_LINK, &mut mark);
                     break;
                 }
-                let over = shard.walk(member, &mut mark, at_once, |key, entry, threads| {
+                let walk = which(&shard, member);
+                let over = shard.walk(member, walk, &mut mark, at_once, |key, entry, threads| {
                     visit(number as u32, key, entry, threads);
                 });
                 drop(shard);
@@ -332,7 +363,12 @@ impl Live {
     }
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    fn new(shard: u32, key: Key, entry: &'a Entry, threads: &'a Stall<Thread>) -> Seen<'a> {
+        let thread = threads.get(entry.thread);
+        Seen { id: id_of(shard, key), entry, stamp: entry.stamp(shard), thread }
+    }
+
     /// Whether this process registered it, not one that it was forked from.
     pub(crate) fn is_ours(&self) -> bool {
         self.entry.era == fork::era()

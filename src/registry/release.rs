@@ -74,14 +74,17 @@ impl Registry {
         let (watched, linked, stays) = (entry.watched, entry.linked, stays && entry.guarded);
         let told = anyone_listens().then(|| Told { node: node.clone(), label: entry.label.clone() });
         let name = entry.name().cloned();
-        let scraps: Kept = Box::new((entry.work.take(), entry.extra.take()));
         shard.end(id.key(), Phase::Released);
+        let scraps = shard
+            .entries
+            .get_mut(id.key())
+            .map(|entry| Box::new((entry.work.take(), entry.extra.take())) as Kept);
         if !stays {
             shard.entries.remove(id.key());
         }
         drop(lock);
         let freed = if linked { graph.remove(id) } else { Vec::new() };
-        let finished = Finished { scraps: Some(scraps), freed, told, ..Finished::default() };
+        let finished = Finished { scraps, freed, told, ..Finished::default() };
         Some(Released { finished, name, watched })
     }
 

@@ -5,13 +5,15 @@
 //! Invariants:
 //! 1. A member's list holds exactly its entries that have not ended, and the marks of those who walk along
 //!    it; `live` is how many entries these are. A mark is a slot that stands as an ended entry. Entries join a list at
-//!    its head alone and never move, so whoever goes on behind a mark misses none and sees none twice.
+//!    its head alone and never move, so whoever goes on behind a mark misses none and sees none twice; and each was
+//!    made no earlier than those behind it.
 //! 2. An entry that has ended is in no list; its slot stays only while a guard holds it.
 //! 3. A thread's record stays until the thread and its last live entry have gone.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Coarse;
 use crate::events::anyone_listens;
 use crate::id::Label;
 use crate::registry::entry::{Entry, Phase};
@@ -25,11 +27,31 @@ pub(crate) const NO_LINK: u32 = u32::MAX;
 /// The part of a manager that lives in this shard.
 pub(crate) struct Member {
     pub(crate) node: Arc<Node>,
+    /// The ends of its list.
     newest: u32,
+    oldest: u32,
     pub(crate) live: usize,
+    hasty: Hasty,
     pub(crate) totals: Totals,
     /// How many cleanups were timed: the first ones all are.
     pub(crate) timed: u32,
+}
+
+/// What a member has live that is to be taken for a leak after a time of its own.
+#[derive(Default)]
+struct Hasty {
+    live: usize,
+    /// The least of these times, of those that have ended too.
+    least: Duration,
+}
+
+/// Which entries a walk shows, and in which order.
+#[derive(Clone, Copy)]
+pub(crate) enum Walk {
+    /// All, newest first.
+    All,
+    /// Those that were made by then, oldest first.
+    MadeBy(Coarse),
 }
 
 pub(crate) struct Thread {
@@ -60,7 +82,9 @@ impl Shard {
     }
 
     pub(crate) fn join(&mut self, node: Arc<Node>) -> u32 {
-        self.members.put(Member { node, newest: NO_LINK, live: 0, totals: Totals::default(), timed: 0 })
+        let (newest, oldest) = (NO_LINK, NO_LINK);
+        let (hasty, totals) = (Hasty::default(), Totals::default());
+        self.members.put(Member { node, newest, oldest, live: 0, hasty, totals, timed: 0 })
     }
 
     /// Whether a member has an entry that has not ended.
@@ -102,9 +126,9 @@ impl Shard {
         let owner = self.members.get_mut(member)?;
         let older = std::mem::replace(&mut owner.newest, key.index);
         owner.live += 1;
-        if older != NO_LINK
-            && let Some((_, older)) = self.entries.at_mut(older)
-        {
+        if older == NO_LINK {
+            owner.oldest = key.index;
+        } else if let Some((_, older)) = self.entries.at_mut(older) {
             older.newer = key.index;
         }
         if let Some(record) = self.threads.get_mut(thread) {
@@ -125,15 +149,28 @@ impl Shard {
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.phase = how;
         let (newer, older, member, thread) = (entry.newer, entry.older, entry.member, entry.thread);
-        self.unlink(newer, older);
+        let is_hasty = entry.extra.as_ref().is_some_and(|extra| extra.leak_after.is_some());
         if let Some(owner) = self.members.get_mut(member) {
-            if newer == NO_LINK {
-                owner.newest = older;
-            }
             owner.live -= 1;
+            owner.hasty.live -= usize::from(is_hasty);
             owner.totals.count(how);
         }
+        self.unlink(member, newer, older);
         self.leave_thread(thread);
+    }
+
+    /// An entry that was filled just now is to be taken for a leak after a time of its own.
+    pub(crate) fn hasten(&mut self, member: u32, leak_after: Duration) {
+        let Some(owner) = self.members.get_mut(member) else { return };
+        let hasty = &mut owner.hasty;
+        hasty.least = if hasty.live == 0 { leak_after } else { hasty.least.min(leak_after) };
+        hasty.live += 1;
+    }
+
+    /// The least time after which anything of this member may be taken for a leak, where it is this for most.
+    pub(crate) fn least_age(&self, member: u32, most: Duration) -> Duration {
+        let hasty = self.members.get(member).map(|owner| &owner.hasty).filter(|hasty| hasty.live > 0);
+        hasty.map_or(most, |hasty| hasty.least.min(most))
     }
 
     /// The end of a cleaned entry that is like any other, in one go: what is left of it is its label. `None`, and
@@ -151,30 +188,44 @@ impl Shard {
             owner.node.latencies.lock().record(elapsed, weight);
         }
         entry.phase = Phase::Cleaned;
-        let (newer, older, thread) = (entry.newer, entry.older, entry.thread);
+        let (newer, older, member, thread) = (entry.newer, entry.older, entry.member, entry.thread);
         let label = std::mem::replace(&mut entry.label, Label::from(""));
         owner.live -= 1;
         owner.totals.cleaned += 1;
-        if newer == NO_LINK {
-            owner.newest = older;
-        }
         self.entries.vacate(key);
-        self.unlink(newer, older);
+        self.unlink(member, newer, older);
         self.leave_thread(thread);
         Some(label)
     }
 
+    /// Whoever stood between these two in the list of a member has gone.
     #[inline]
-    fn unlink(&mut self, newer: u32, older: u32) {
-        if newer != NO_LINK
-            && let Some((_, newer)) = self.entries.at_mut(newer)
-        {
-            newer.older = older;
+    fn unlink(&mut self, member: u32, newer: u32, older: u32) {
+        self.set_older(member, newer, older);
+        self.set_newer(member, older, newer);
+    }
+
+    /// Behind this entry of a member comes that one; where there is no entry, it is the first.
+    #[inline]
+    fn set_older(&mut self, member: u32, at: u32, older: u32) {
+        if at == NO_LINK {
+            if let Some(owner) = self.members.get_mut(member) {
+                owner.newest = older;
+            }
+        } else if let Some((_, entry)) = self.entries.at_mut(at) {
+            entry.older = older;
         }
-        if older != NO_LINK
-            && let Some((_, older)) = self.entries.at_mut(older)
-        {
-            older.newer = newer;
+    }
+
+    /// Before this entry of a member comes that one; where there is no entry, it is the last.
+    #[inline]
+    fn set_newer(&mut self, member: u32, at: u32, newer: u32) {
+        if at == NO_LINK {
+            if let Some(owner) = self.members.get_mut(member) {
+                owner.oldest = newer;
+            }
+        } else if let Some((_, entry)) = self.entries.at_mut(at) {
+            entry.newer = newer;
         }
     }
 
@@ -199,71 +250,94 @@ impl Shard {
         self.entries.remove(key)
     }
 
-    /// Shows some entries of this member that have not ended, newest first, with the threads they name: those behind the
-    /// mark, or the first ones. Whether these were the last; else the mark stands behind them, for the next call.
+    /// Shows some entries of this member that have not ended, with the threads they name: those behind the mark, or the
+    /// first ones. Whether these were the last; else the mark stands behind them, for the next call.
     pub(crate) fn walk(
         &mut self,
         member: u32,
+        walk: Walk,
         mark: &mut Option<Key>,
         most: usize,
         mut visit: impl FnMut(Key, &mut Entry, &Stall<Thread>),
     ) -> bool {
         let mut next = match mark {
-            None => self.members.get(member).map_or(NO_LINK, |owner| owner.newest),
-            Some(mark) => self.entries.get(*mark).map_or(NO_LINK, |mark| mark.older),
+            None => self.members.get(member).map_or(NO_LINK, |owner| walk.start(owner)),
+            Some(mark) => self.entries.get(*mark).map_or(NO_LINK, |mark| walk.behind(mark)),
         };
         let mut left = most;
         while let Some((key, entry)) = self.entries.at_mut(next) {
             if left == 0 {
-                if self.move_mark(member, mark, next) {
+                if self.move_mark(member, walk, mark, next) {
                     return false;
                 }
                 left = usize::MAX;
                 continue;
             }
             left -= 1;
-            next = entry.older;
-            if !entry.phase.has_ended() {
-                visit(key, entry, &self.threads);
+            next = walk.behind(entry);
+            if entry.phase.has_ended() {
+                continue;
             }
+            if walk.is_behind_all(entry) {
+                break;
+            }
+            visit(key, entry, &self.threads);
         }
         self.take_mark(member, mark);
         true
     }
 
-    /// Puts the mark before an entry of this member. `false` where there is no slot for one.
-    fn move_mark(&mut self, member: u32, mark: &mut Option<Key>, next: u32) -> bool {
+    /// Puts the mark before an entry of this member, as this walk goes. `false` where there is no slot for one.
+    fn move_mark(&mut self, member: u32, walk: Walk, mark: &mut Option<Key>, next: u32) -> bool {
         self.take_mark(member, mark);
-        let newer = self.entries.at_mut(next).map_or(NO_LINK, |(_, next)| next.newer);
+        let Some((_, entry)) = self.entries.at_mut(next) else { return false };
+        let (newer, older) = match walk {
+            Walk::All => (entry.newer, next),
+            Walk::MadeBy(_) => (next, entry.older),
+        };
         let Some((key, place)) = self.entries.occupy() else { return false };
         place.phase = Phase::Released;
-        (place.newer, place.older) = (newer, next);
-        if let Some((_, next)) = self.entries.at_mut(next) {
-            next.newer = key.index;
-        }
-        match self.entries.at_mut(newer) {
-            Some((_, newer)) => newer.older = key.index,
-            None => {
-                if let Some(owner) = self.members.get_mut(member) {
-                    owner.newest = key.index;
-                }
-            }
-        }
+        (place.newer, place.older) = (newer, older);
+        self.set_older(member, newer, key.index);
+        self.set_newer(member, older, key.index);
         *mark = Some(key);
         true
     }
 
-    /// Gives the mark up. Its member may have ended since it was put, with all that was live: then it stands alone.
+    /// Gives the mark up. Its member may have ended since it was put, with all that was live, and another one may have its
+    /// number: then the mark is in no list.
     pub(crate) fn take_mark(&mut self, member: u32, mark: &mut Option<Key>) {
         let Some(key) = mark.take() else { return };
         let Some((newer, older)) = self.entries.get(key).map(|mark| (mark.newer, mark.older)) else { return };
+        let stands_alone = newer == NO_LINK && older == NO_LINK;
+        let is_all = self.members.get(member).is_some_and(|owner| owner.newest == key.index);
         self.entries.vacate(key);
-        self.unlink(newer, older);
-        if let Some(owner) = self.members.get_mut(member)
-            && owner.newest == key.index
-        {
-            owner.newest = older;
+        if !stands_alone || is_all {
+            self.unlink(member, newer, older);
         }
+    }
+}
+
+impl Walk {
+    fn start(self, owner: &Member) -> u32 {
+        match self {
+            Walk::All => owner.newest,
+            Walk::MadeBy(_) => owner.oldest,
+        }
+    }
+
+    #[inline]
+    fn behind(self, entry: &Entry) -> u32 {
+        match self {
+            Walk::All => entry.older,
+            Walk::MadeBy(_) => entry.newer,
+        }
+    }
+
+    /// Whether neither this entry nor any behind it is to be shown.
+    #[inline]
+    fn is_behind_all(self, entry: &Entry) -> bool {
+        matches!(self, Walk::MadeBy(last) if entry.created > last)
     }
 }
 

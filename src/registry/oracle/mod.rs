@@ -4,6 +4,7 @@
 //! Looking settles the spot of a shard, so histories that are looked at after each step alone would hardly ever come to it.
 
 mod shelf;
+mod walks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;

@@ -58,6 +58,21 @@ fn younger_than_its_limit_it_is_none_and_older_it_is_overdue() {
 }
 
 #[test]
+fn a_limit_of_its_own_counts_among_very_many_that_are_too_young() {
+    const CROWD: usize = 1_000;
+    let manager = manager_with(ManagerConfig::default().leak_after(Duration::from_secs(600)));
+    let crowd = || (0..CROWD).map(|_| manager.guard("young", || ())).collect::<Vec<_>>();
+    let limit = Duration::from_millis(20);
+    let _before = crowd();
+    let hasty = manager.resource("hasty").leak_after(limit).guard(|| ()).expect("it is free");
+    let _after = crowd();
+    until("its limit to pass", || !manager.detect_leaks().is_empty());
+    assert_eq!(reasons(&manager), only("hasty", LeakReason::Overdue { limit }));
+    drop(hasty);
+    assert!(manager.detect_leaks().is_empty(), "nobody else is old enough");
+}
+
+#[test]
 fn what_was_in_use_once_and_is_no_more_is_unused_too() {
     let limit = Duration::from_millis(20);
     let manager = manager_with(ManagerConfig::default().leak_after(limit));
