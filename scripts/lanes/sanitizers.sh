@@ -15,6 +15,9 @@ export ON_PURPOSE
 # Sixteen threads that never rest, and a limit of 30 s: instrumented, that is too little where anything else runs.
 TOO_MUCH='^leaks::crowd::whatever_lives_all_the_while_is_seen_exactly_once_however_many_come_and_go$'
 
+# Random and large graphs besides: plain data of one thread, and minutes where std is instrumented as well.
+GRAPHS="$TOO_MUCH|^graph::tests::(random|size)"
+
 # `sanitized address FLAGS ... -- ARGUMENTS ...`: cargo test with this sanitizer, in a target directory of its own.
 sanitized() {
     local kind=$1
@@ -35,7 +38,7 @@ programs() {
 each_alone() {
     local program test list=$WORK/logs/tests
     for program in "$@"; do
-        "$program" --list 2> /dev/null | sed -n 's/: test$//p' | grep -vE "$TOO_MUCH" | while read -r test; do
+        "$program" --list 2> /dev/null | sed -n 's/: test$//p' | grep -vE "${LEFT_OUT:-$TOO_MUCH}" | while read -r test; do
             printf '%s\n%s\n' "$program" "$test"
         done
     done > "$list"
@@ -64,10 +67,6 @@ alone() {
     grep -E 'SUMMARY|panicked' -A 2 "$log" | head -n 9
     return 1
 }
-
-# What takes minutes where everything is instrumented, or is to be done in a moment: random and large graphs, which are plain
-# data of one thread.
-SLOW=(--skip graph::tests::random --skip graph::tests::size)
 
 # Sizes of storms and histories that instrumented code has time for.
 brief() { export CASTOFF_STORM=0.1 CASTOFF_CASES=500; }
@@ -113,7 +112,9 @@ lane_tsan() {
     TSAN_OPTIONS="halt_on_error=1 external_symbolizer_path=$DEBIAN_RUST/bin/llvm-symbolizer"
     export TSAN_OPTIONS="$TSAN_OPTIONS suppressions=$WORK/tokio-io"
     export EXTRA='--cfg castoff_unbiased'
-    with_std sanitized thread -Zbuild-std --lib --test it -- "${SLOW[@]}"
+    local all LEFT_OUT=$GRAPHS
+    mapfile -t all < <(with_std programs thread -Zbuild-std --lib --test it)
+    each_alone "${all[@]}"
     EXTRA='--cfg castoff_unbiased --cfg castoff_planted="race"' SUFFIX=-planted red tsan-race 'ThreadSanitizer: data race' \
         with_std sanitized thread -Zbuild-std --test it storm::races
 }
@@ -123,7 +124,9 @@ lane_msan() {
     debian_rust 1.96
     export MSAN_OPTIONS="external_symbolizer_path=$DEBIAN_RUST/bin/llvm-symbolizer"
     export EXTRA=-Zsanitizer-memory-track-origins
-    with_std sanitized memory -Zbuild-std --lib --test it -- "${SLOW[@]}"
+    local all LEFT_OUT=$GRAPHS
+    mapfile -t all < <(with_std programs memory -Zbuild-std --lib --test it)
+    each_alone "${all[@]}"
     red msan-uninitialised 'use-of-uninitialized-value' with_std sanitized memory -Zbuild-std --test planted -- \
         --ignored decides_by_memory
 }
@@ -146,11 +149,19 @@ realtime() {
 # knows no `membarrier`, so locks are mutexes here as well.
 lane_valgrind() {
     debian valgrind=valgrind
-    # All is some forty times slower, and one thread runs at a time.
+    # All is some forty times slower, and one thread runs at a time: crowds end by their limits.
     export CASTOFF_STORM=0.01 CASTOFF_CASES=50
-    local program
+    printf '{\n %s\n Memcheck:Leak\n match-leak-kinds: definite\n ...\n fun:*%s*\n}\n' \
+        locks 'biased*tests' values 'log*tests' forgotten PanicsOnDrop > "$WORK/memcheck-on-purpose"
+    local program list=$WORK/logs/tests
+    export WORK
+    export -f memcheck descriptors
     for program in $(plain --lib --test it); do
-        memcheck "$program" --test-threads=2 --skip model:: --skip storm:: "${SLOW[@]}"
+        "$program" --list | sed -n 's/: test$//p' | grep -vE "$GRAPHS|^(model|storm|registry::oracle|asynchronous::crowds)::" > "$list"
+        # Some at a time: a process takes a second to begin.
+        # shellcheck disable=SC2016
+        xargs -P "$JOBS" -n 10 bash -c 'memcheck "$@"' memcheck "$program" --exact --test-threads=1 < "$list"
+        echo "$(wc -l < "$list") tests: 0 errors, 0 bytes lost for certain, 0 descriptors left open"
     done
     program=$(plain --test planted)
     red memcheck-use-after-free 'Invalid read of size 8' memcheck "$program" --ignored uses_memory_after
@@ -165,17 +176,16 @@ plain() {
 }
 
 memcheck() {
-    local log
-    log=$WORK/logs/memcheck-$(basename "$1")
-    printf '{\n %s\n Memcheck:Leak\n match-leak-kinds: definite\n ...\n fun:*%s*\n}\n' \
-        locks 'biased*tests' values 'log*tests' forgotten PanicsOnDrop > "$WORK/memcheck-on-purpose"
-    valgrind --quiet --max-threads=4000 --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
-        --show-leak-kinds=definite --track-fds=yes --log-file="$log" --suppressions="$WORK/memcheck-on-purpose" "$@" || {
+    local log=$WORK/logs/memcheck-$BASHPID
+    valgrind --quiet --max-threads=4000 --fair-sched=try --error-exitcode=99 --leak-check=full \
+        --errors-for-leak-kinds=definite --show-leak-kinds=definite --track-fds=yes --log-file="$log" \
+        --suppressions="$WORK/memcheck-on-purpose" "$@" > "$log.said" 2>&1 || {
         local status=$?
+        cat "$log.said"
         head -n 60 "$log"
         return $status
     }
-    descriptors "$log"
+    descriptors "$log" && rm "$log" "$log.said"
 }
 
 # A descriptor that was open at the end and came from this program's own code.
@@ -184,5 +194,4 @@ descriptors() {
         echo "descriptors left open: $1"
         return 1
     fi
-    echo "memcheck: 0 errors, 0 bytes lost for certain, 0 descriptors left open"
 }
