@@ -21,8 +21,9 @@ fn main() {
     // The short way of the lock's owner from the first resource on.
     println!("cargo::rustc-cfg=castoff_eager");
     println!(
-        "cargo::rustc-check-cfg=cfg(castoff_unbiased, castoff_bare, castoff_counted, castoff_eager, castoff_explored, castoff_model)"
+        "cargo::rustc-check-cfg=cfg(castoff_unbiased, castoff_bare, castoff_counted, castoff_eager, castoff_explored, castoff_model, castoff_realtime)"
     );
+    println!("cargo::rustc-check-cfg=cfg(castoff_planted, values(any()))");
     for feature in ["macros", "serde", "tracing", "metrics", "tokio-process", "process"] {
         println!("cargo::rustc-check-cfg=cfg(feature, values(\"{feature}\"))");
     }
