@@ -157,7 +157,7 @@ lane_valgrind() {
     export WORK
     export -f memchecked memcheck descriptors
     for program in $(plain --lib --test it); do
-        "$program" --list | sed -n 's/: test$//p' | grep -vE "$GRAPHS|^(model|storm|registry::oracle|asynchronous::crowds)::" > "$list"
+        "$program" --list | sed -n 's/: test$//p' | grep -vE "$GRAPHS|^(model|storm|registry::oracle|asynchronous::crowds|asynchronous::budget)::" > "$list"
         # Some at a time: a process takes a second to begin.
         # shellcheck disable=SC2016
         xargs -P "$JOBS" -n 10 bash -c 'memchecked "$@"' memchecked "$program" < "$list"
