@@ -27,6 +27,8 @@ pub(crate) fn alone(body: impl FnOnce()) {
     let mut child = Command::new(std::env::current_exe().expect("this test's own program"))
         .args([&*name, "--exact", "--nocapture", "--test-threads=1"])
         .env(CASE, &name)
+        // With symbols a backtrace takes seconds where others are at work, and for some tests that is too long.
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(said.try_clone().expect("a descriptor"))
         .stderr(said.try_clone().expect("a descriptor"))
