@@ -17,7 +17,13 @@ lane_coverage() {
     export RUSTC_WORKSPACE_WRAPPER=$at/rustc LLVM_PROFILE_FILE=$at/profiles/%8m.profraw CARGO_TARGET_DIR=$at/target
     export CASTOFF_CASES=500 CASTOFF_STORM=0.1 CASTOFF_EXIT_ROUNDS=40
     cargo test --all-features -j "$JOBS" "${tests[@]}" --no-run --message-format json > "$at/messages"
-    # With the process that builds: its macros run there.
+    # What tests/testing starts and compiles, built as it does: with castoffs, and macros, that have fewer features. Anew each
+    # time, as macros run in the process that builds.
+    local downstream=(--package castoff-downstream --package castoff-renamed)
+    cargo clean --quiet "${downstream[@]}"
+    cargo test -j "$JOBS" "${downstream[@]}" --test={outcomes,crowd,held,suite,footprint,own_main,renamed} \
+        --no-run --message-format json >> "$at/messages"
+    cargo check -j "$JOBS" --package castoff --message-format json >> "$at/messages"
     cargo test --quiet --all-features -j "$JOBS" "${tests[@]}"
     not_run "$at" > "$WORK/logs/not-run"
     sed -n 's/^- //p' tests/uncovered.txt | sort > "$at/listed"
@@ -58,15 +64,10 @@ not_run() {
         END { printf "%d of %d lines run: %.2f %%\n", run, all, 100 * run / all > "/dev/stderr" }' | sort
 }
 
-# The programs that `cargo test` named, what they start, and the macros.
+# What cargo named, test programs and macros, and what tests/exit starts. Not what else lies there: that is of an older source.
 instrumented() {
-    sed -n -e 's/.*"executable":"\([^"]*\)".*/\1/p' -e 's/.*"\([^"]*libcastoff_macros[^"]*\.so\)".*/\1/p' "$1/messages"
+    sed -n -e 's/.*"executable":"\([^"]*\)".*/\1/p' -e 's/.*"\([^"]*libcastoff_macros[^"]*\.so\)".*/\1/p' "$1/messages" | sort -u
     find "$1/target/debug" "$1/target/abort" -maxdepth 1 -type f -name 'castoff-*' -executable 2> /dev/null
-    # What tests/testing builds: the programs of its two packages.
-    local test
-    for test in tests/testing/{downstream,renamed}/tests/*.rs; do
-        find "$1/target/debug/deps" -type f -name "$(basename "$test" .rs)-*" -executable
-    done
 }
 
 # Whether the lines that did not run are those of this list: each line of a difference says which.
