@@ -40,17 +40,18 @@ fn what_came() -> Result<Option<String>, FootprintError> {
     let Some(before) = BEFORE.lock().take() else { return Ok(None) };
     let start = Instant::now();
     let step = GRACE * 2 / (TRIES * (TRIES + 1));
-    for pause in 1.. {
+    let mut pause = Duration::ZERO;
+    loop {
         let came = Footprint::capture()?.since(&before);
         if came.is_empty() {
             return Ok(None);
         }
-        if pause > TRIES || start.elapsed() >= GRACE {
+        if pause >= step * TRIES || start.elapsed() >= GRACE {
             return Ok(Some(came.to_string()));
         }
-        thread::sleep(step * pause);
+        pause += step;
+        thread::sleep(pause);
     }
-    Ok(None)
 }
 
 /// Makes something that is no test's own, and takes what comes by it for known. Where no test is looked at it is only

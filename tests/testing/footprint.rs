@@ -17,7 +17,7 @@ fn what_a_test_leaves_to_the_system_fails_it_and_no_other_while_others_open_and_
         let output = run("footprint", &["--test-threads", threads], &[]);
         assert_eq!(output.status.code(), Some(101));
         let told = told(&output);
-        assert_eq!(told.results.len(), 15);
+        assert_eq!(told.results.len(), 16);
         for (name, result) in &told.results {
             let fails = name.starts_with("fails") && !result.starts_with("ignored");
             assert_eq!(result == "FAILED", fails, "{name}: {result}\n{:?}", told.outputs.get(name));

@@ -76,18 +76,24 @@ fn artifacts() -> &'static Artifacts {
         let built = built.expect("cargo can be started");
         assert!(built.status.success(), "the tests can't be built: {}", built.status);
         let text = String::from_utf8(built.stdout).expect("cargo writes text");
-        let messages: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let messages = messages(&text);
         let binary = |message: &Value| {
             let path = PathBuf::from(message["executable"].as_str()?);
             Some((message["target"]["name"].as_str()?.to_owned(), path))
         };
-        let library = messages.iter().find(|message| message["target"]["name"] == "castoff");
-        let library = library.and_then(|message| message["filenames"][0].as_str());
-        Artifacts {
-            binaries: messages.iter().filter_map(binary).collect(),
-            library: library.expect("cargo says where it put castoff").into(),
-        }
+        Artifacts { binaries: messages.iter().filter_map(binary).collect(), library: library(&messages) }
     })
+}
+
+fn messages(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The castoff among what cargo says that it has made.
+fn library(messages: &[Value]) -> PathBuf {
+    let library = messages.iter().find(|message| message["target"]["name"] == "castoff");
+    let library = library.and_then(|message| message["filenames"][0].as_str());
+    library.expect("cargo says where it put castoff").into()
 }
 
 fn binary(name: &str) -> &'static Path {

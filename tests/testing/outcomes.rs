@@ -9,7 +9,7 @@ fn each_outcome_is_as_its_name_says_with_one_test_thread_and_with_eight() {
         let output = run("outcomes", &["--test-threads", threads], &[]);
         assert_eq!(output.status.code(), Some(101));
         let told = told(&output);
-        assert_eq!(told.results.len(), 24);
+        assert_eq!(told.results.len(), 33);
         judge(&told, &lines, |name| name.starts_with("fails"));
         assert!(told.results["ignored"].starts_with("ignored"));
         let has = |name: &str, text: &str| {
@@ -28,9 +28,63 @@ fn each_outcome_is_as_its_name_says_with_one_test_thread_and_with_eight() {
         has("fails_by_a_drop", "1 cleanup failed that a drop had run:");
         has("fails_by_its_teardown", "teardown of `fails_by_its_teardown`: 1 failed");
         has("fails_by_its_deadline", "had not ended after its deadline of 300 ms; 1 resource is live:");
+        has("fails_by_its_deadline_and_its_teardown", "1 resource is live:");
+        has("fails_by_its_deadline_and_its_teardown", "failed: disk full");
+        has("fails_by_no_panic_and_has_a_leak", "castoff: the test's body passed, but\n1 leak in ");
+        has("fails_by_no_panic_and_has_a_leak", "test did not panic as expected");
         has("fails_and_keeps", "1 resource is kept");
-        assert!(!told.outputs["fails_and_keeps"].contains("this was cleaned"));
+        has("fails_and_has_nothing_to_keep", "nothing is kept, as the test asked");
+        has("fails_async_and_keeps_more_than_it_names", "21 resources are kept, as the test asked:\n");
+        has("fails_async_and_keeps_more_than_it_names", "\n  and 1 more");
+        for keeps in ["fails_and_keeps", "fails_async_and_keeps_more_than_it_names"] {
+            assert!(!told.outputs[keeps].contains("this was cleaned"), "{keeps}");
+        }
     }
+}
+
+/// A test of a process that has a descriptor to spare and no two.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_test_that_the_system_refuses_what_it_needs_says_what_that_is() {
+    let refused = |program, name| {
+        let output = starved(program, &[name, "--exact", "--include-ignored", "--nocapture"]);
+        let text = [&output.stdout[..], &output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let (code, text) = refused("outcomes", "passes_async_on_many_threads");
+    assert_eq!(code, Some(101), "{text}");
+    assert!(text.contains("the test has no runtime: Too many open files"), "{text}");
+
+    let (code, text) = refused("footprint", "fails_where_it_leaves_no_descriptor_to_look_with");
+    assert_eq!(code, Some(101), "{text}");
+    assert!(text.contains("the test wants its footprint looked at: "), "{text}");
+
+    // Not named alone, and so in want of a process.
+    let output = starved("footprint", &["passes_and_leaves_nothing"]);
+    assert_eq!(output.status.code(), Some(101));
+    let told = &told(&output).outputs["passes_and_leaves_nothing"];
+    assert!(told.contains("a process of its own can't be had for it: Too many open files"), "{told}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_test_with_exit_hooks_is_a_test_also_where_the_program_handles_signals_itself() {
+    let output = run("outcomes", &["_of_its_own", "--ignored", "--nocapture", "--test-threads=1"], &[]);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("2 passed"), "{out}{err}");
+    let test = "the test `passes_without_hooks_beside_a_handler_of_its_own`";
+    assert!(err.contains(&format!("castoff: {test} has no exit hooks: ")), "{out}{err}");
+    assert!(err.contains("signal 2 has a handler"), "{err}");
+}
+
+/// Runs it in a process that may have four descriptors, of which three are there.
+#[cfg(target_os = "linux")]
+fn starved(program: &str, arguments: &[&str]) -> std::process::Output {
+    let mut shell = std::process::Command::new("sh");
+    crate::unset(&mut shell);
+    shell.stdin(std::process::Stdio::null());
+    shell.args(["-c", "ulimit -n 4 && exec \"$0\" \"$@\""]).arg(crate::binary(program)).args(arguments);
+    crate::within(crate::LIMIT, program, shell)
 }
 
 /// How often: three times unless the variable `CASTOFF_CROWD_RUNS` says otherwise.

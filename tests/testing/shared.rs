@@ -143,6 +143,9 @@ fn what_can_not_be_made_fails_each_test_that_asks_with_the_reason() {
     assert_eq!(output.status.code(), Some(101));
     let told = told(&output);
     assert_eq!(told.outputs.len(), 2);
+    // Whoever was first is told, too, what could not be undone.
+    let undone = told.outputs.values().filter(|output| output.contains("failed: no way back"));
+    assert_eq!(undone.count(), 1, "{:?}", told.outputs);
     for (name, output) in &told.outputs {
         let says = |text: &str| assert!(output.contains(text), "{name}: {output}");
         says("the shared `broken` (tests/testing/downstream/tests/suite.rs:");

@@ -5,23 +5,39 @@
 //! `CASTOFF_UI=write` the files are written instead.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::{artifacts, unset};
+use crate::{artifacts, cargo, library, messages, unset};
 
 #[test]
 fn every_mistake_is_refused_at_its_token_with_what_to_do() {
-    let library = artifacts().library.clone();
+    assert!(compared("tests/ui", &artifacts().library) > 20);
+}
+
+/// With the features that are on by default, and so without tokio.
+#[test]
+fn so_is_an_async_test_where_castoff_knows_no_runtime() {
+    let mut check = cargo();
+    check.args(["check", "--quiet", "--locked", "--package", "castoff", "--message-format", "json"]);
+    let checked = check.stderr(Stdio::inherit()).output().expect("cargo can be started");
+    assert!(checked.status.success(), "castoff can't be checked: {}", checked.status);
+    let text = String::from_utf8(checked.stdout).expect("cargo writes text");
+    assert_eq!(compared("tests/ui/without_tokio", &library(&messages(&text))), 1);
+}
+
+/// Compares all cases of a folder. How many there are.
+#[track_caller]
+fn compared(folder: &str, library: &Path) -> usize {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(root.join("tests/ui"))
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(root.join(folder))
         .expect("the cases are there")
         .map(|entry| entry.expect("they can be listed").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .collect();
     cases.sort();
-    assert!(cases.len() > 20, "{} cases", cases.len());
-    let wrong: Vec<String> = cases.iter().filter_map(|case| compare(root, case, &library)).collect();
+    let wrong: Vec<String> = cases.iter().filter_map(|case| compare(root, case, library)).collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    cases.len()
 }
 
 fn compare(root: &Path, case: &Path, library: &Path) -> Option<String> {

@@ -100,6 +100,28 @@ fn a_teardown_that_fails_fails_the_test_with_its_report() {
     assert!(!message.contains("a drop had run"), "told once: {message}");
 }
 
+/// An error that has no text.
+#[derive(Debug)]
+struct Unshowable;
+
+impl std::fmt::Display for Unshowable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("nothing to show")
+    }
+}
+
+impl std::error::Error for Unshowable {}
+
+#[test]
+fn a_teardown_whose_error_panics_when_it_is_shown_fails_the_test_all_the_same() {
+    let message = failure(|| {
+        scope(|manager| {
+            ResourceGuard::leak(manager.guard("left to the teardown", || Err(Unshowable)));
+        })
+    });
+    assert!(message.contains("failed with an error that panics when displayed"), "{message}");
+}
+
 #[test]
 fn a_teardown_that_hangs_ends_by_the_managers_deadline_and_fails_the_test() {
     watchdog(LIMIT, || {

@@ -1,5 +1,6 @@
 //! Tests whose footprint is looked at, beside others that open and start things all the time.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::mem::forget;
 use std::net::TcpListener;
@@ -54,6 +55,17 @@ async fn passes_async() -> Result<(), std::io::Error> {
     tokio::task::spawn_blocking(|| ()).await?;
     let _listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     Ok(())
+}
+
+thread_local! {
+    static TAKEN: RefCell<Vec<File>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Of so few as there are. They come back with the end of the test's thread.
+#[castoff::test(footprint)]
+#[ignore = "it takes all descriptors that there are"]
+fn fails_where_it_leaves_no_descriptor_to_look_with() {
+    TAKEN.with_borrow_mut(|taken| taken.extend(std::iter::from_fn(|| File::open("/dev/null").ok())));
 }
 
 #[castoff::test(footprint)]

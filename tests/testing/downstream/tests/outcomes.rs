@@ -45,6 +45,38 @@ fn passes_by_its_panic() {
 }
 
 #[castoff::test]
+#[should_panic(expected = "as it should")]
+#[allow(clippy::unused_unit)] // What a macro that writes tests may write.
+fn passes_by_its_panic_though_it_says_that_it_returns_nothing() -> () {
+    panic!("as it should");
+}
+
+#[castoff::test(exit_hooks)]
+fn passes_with_exit_hooks() {
+    let _table = table();
+}
+
+/// Where both run in one process the hooks are there when the second asks for them.
+#[castoff::test(exit_hooks)]
+fn passes_with_exit_hooks_as_another_does() {
+    let _table = table();
+}
+
+/// By its name it is run before the next.
+#[test]
+#[ignore = "it handles signals from then on"]
+fn has_a_handler_of_its_own() {
+    let heard = std::sync::Arc::default();
+    signal_hook::flag::register(signal_hook::consts::SIGINT, heard).expect("nobody else has one");
+}
+
+#[castoff::test(exit_hooks)]
+#[ignore = "it says what it does not have"]
+fn passes_without_hooks_beside_a_handler_of_its_own() {
+    let _table = table();
+}
+
+#[castoff::test]
 #[ignore = "to see that it is"]
 fn ignored() {
     panic!("it is not run");
@@ -121,6 +153,12 @@ fn fails_by_a_leak_though_it_panics_as_it_should() {
 }
 
 #[castoff::test]
+#[should_panic]
+fn fails_by_no_panic_and_has_a_leak() {
+    forget(ResourceManager::current().guard("forgotten", || ())); // LEAK fails_by_no_panic_and_has_a_leak
+}
+
+#[castoff::test]
 fn fails_by_a_drop(manager: &ResourceManager) {
     drop(manager.guard("journal", || Err("disk full"))); // LEAK fails_by_a_drop
 }
@@ -134,6 +172,24 @@ fn fails_by_its_teardown(manager: &ResourceManager) {
 fn fails_and_keeps(manager: &ResourceManager) {
     let _kept = manager.guard("kept", || eprintln!("this was cleaned")); // LEAK fails_and_keeps
     panic!("its own panic");
+}
+
+#[castoff::test(keep_on_failure)]
+fn fails_and_has_nothing_to_keep() {
+    panic!("its own panic");
+}
+
+#[castoff::test(keep_on_failure)]
+async fn fails_async_and_keeps_more_than_it_names(manager: &ResourceManager) {
+    let keep = |_| manager.guard("kept", || eprintln!("this was cleaned")); // LEAK fails_async_and_keeps_more_than_it_names
+    let _kept: Vec<_> = (0..21).map(keep).collect();
+    panic!("its own panic");
+}
+
+#[castoff::test(deadline = "300ms")]
+fn fails_by_its_deadline_and_its_teardown(manager: &ResourceManager) {
+    let _held = manager.guard("journal", || Err("disk full")); // LEAK fails_by_its_deadline_and_its_teardown
+    std::thread::sleep(Duration::from_secs(60));
 }
 
 #[castoff::test(deadline = "300ms")]

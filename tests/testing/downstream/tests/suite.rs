@@ -45,7 +45,15 @@ static SERVER: Shared<u16> = Shared::new_async("server", &serve, &async |_| {
     log("server cleaned");
 });
 
-static BROKEN: Shared<u8> = Shared::new("broken", &|| "no number".parse::<u8>(), &|_| ());
+/// What it has made by then can't be undone either.
+static BROKEN: Shared<u8> = Shared::new(
+    "broken",
+    &|| {
+        forget(ResourceManager::current().guard("half", || Err("no way back")));
+        "no number".parse::<u8>()
+    },
+    &|_| (),
+);
 
 /// Says hello to whoever connects, as long as the process lives.
 async fn serve() -> std::io::Result<u16> {

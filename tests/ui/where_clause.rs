@@ -1,0 +1,8 @@
+//! Refused: a test under a condition.
+
+#[castoff::test]
+fn test()
+where
+    (): Sized,
+{
+}

@@ -1,0 +1,4 @@
+//! Refused: a number of threads in words.
+
+#[castoff::test(flavor = "multi_thread", worker_threads = "two")]
+async fn test() {}
