@@ -1,6 +1,7 @@
-//! What must hold for every adapter: a [`Case`] says how to make one and how to see its end, [`contract!`] makes nine
+//! What must hold for every adapter: a [`Case`] says how to make one and how to see its end, [`contract!`] makes ten
 //! tests of it.
 
+use std::fmt::Debug;
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
@@ -155,6 +156,29 @@ pub(crate) fn is_given_up_when_it_hangs<C: Hangs>() {
     C::after(witness);
 }
 
+#[track_caller]
+pub(crate) fn can_be_adopted_again_after_its_cleanup<C: Case>() {
+    let (manager, (adopted, witness)) = (manager(), C::make());
+    let guard = manager.adopt(adopted);
+    assert!(manager.cleanup().is_success());
+    gets_over::<C>(&witness);
+    // There is nothing left to end: by castoff itself it is gone already, too.
+    ResourceGuard::close(manager.adopt(ResourceGuard::release(guard))).expect("already gone is a success");
+    gets_over::<C>(&witness);
+    assert_eq!((manager.stats().cleaned, manager.stats().failed), (2, 0));
+}
+
+/// What is printed of it while it is live, and once it has been cleaned.
+#[track_caller]
+pub(crate) fn printed<R: Resource + Debug>(adopted: R) -> [String; 2] {
+    let manager = manager();
+    let guard = manager.adopt(adopted);
+    let live = format!("{:?}", *guard);
+    let report = manager.cleanup();
+    assert!(report.is_success(), "{report}");
+    [live, format!("{:?}", *guard)]
+}
+
 /// A cleanup that awaits may go on after the drop that began it.
 fn settle(manager: &ResourceManager) {
     until("the cleanup to have ended", || manager.resource_count() == 0);
@@ -188,6 +212,7 @@ macro_rules! contract {
             it_is_cleaned_on_another_thread = is_cleaned_on_another_thread,
             it_is_cleaned_once_by_whoever_is_first = is_cleaned_once_by_whoever_is_first,
             it_can_be_released_and_adopted_again = can_be_released_and_adopted_again,
+            it_can_be_adopted_again_after_its_cleanup = can_be_adopted_again_after_its_cleanup,
         );
     };
     (@ $case:ty, $place:path: $($name:ident = $check:ident,)*) => {$(

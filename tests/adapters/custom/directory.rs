@@ -58,3 +58,12 @@ fn a_change_that_fails_changes_nothing() {
         assert_eq!(env::current_dir().unwrap(), before);
     });
 }
+
+#[test]
+fn it_tells_where_it_goes_back_to() {
+    alone(|| {
+        let (change, (before, _folder)) = Build::make();
+        assert_eq!(change.before(), before);
+        drop(manager().adopt(change));
+    });
+}

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use castoff::adapters::{Place, Restore};
 
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 
 struct Level;
 
@@ -84,4 +84,17 @@ fn a_place_whose_user_panicked_is_put_back() {
     .unwrap_err();
     drop(guard);
     assert_eq!(level.exchange("error"), "warn");
+}
+
+#[test]
+fn what_is_printed_of_it_is_whether_it_still_has_the_old_value_and_never_the_value() {
+    let secret = Arc::new(Mutex::new("old secret"));
+    assert_eq!(
+        printed(Restore::replace("password", Arc::clone(&secret), "new secret")),
+        [
+            "Restore { label: Label(\"password\"), old: held, .. }",
+            "Restore { label: Label(\"password\"), old: gone, .. }"
+        ]
+    );
+    assert_eq!(*secret.lock().unwrap(), "old secret");
 }

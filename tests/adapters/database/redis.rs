@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use castoff::ResourceGuard;
 use castoff::adapters::RedisConnection;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisResult, cmd};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::redis_server::{Way, client, connections, end_connections, served};
 use crate::alone::until;
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 use crate::support::runtime;
 
 struct Witness {
@@ -79,11 +79,13 @@ mod multiplexed {
         }
     }
 
-    /// Who waits for what nobody ever puts in, with the server's knowledge.
+    /// Who waits for what nobody puts in, with the server's knowledge: into a list of this test's own, as others share
+    /// the server.
     fn ask_in_vain(witness: &Witness, mut connection: RedisConnection) -> JoinHandle<RedisResult<()>> {
-        let asking = witness.runtime.spawn(async move {
-            cmd("BLPOP").arg("nobody puts in").arg(0).exec_async(&mut connection).await
-        });
+        let list = witness.name.clone();
+        let asking = witness
+            .runtime
+            .spawn(async move { cmd("BLPOP").arg(list).arg(0).exec_async(&mut connection).await });
         until("the server to have been asked", || {
             let mut looking = client().get_connection().unwrap();
             let list: String = cmd("CLIENT").arg("LIST").query(&mut looking).unwrap();
@@ -126,7 +128,7 @@ mod multiplexed {
             begun.recv().unwrap();
             assert!(!asking.is_finished());
             let mut other = client().get_connection().unwrap();
-            cmd("RPUSH").arg("nobody puts in").arg("tea").exec(&mut other).unwrap();
+            cmd("RPUSH").arg(&witness.name).arg("tea").exec(&mut other).unwrap();
             witness.runtime.block_on(asking).unwrap().expect("it gets its answer");
             closing.join().unwrap().unwrap();
             until("the connection to be closed", || Multiplexed::is_over(&witness));
@@ -145,6 +147,40 @@ mod multiplexed {
                 "{error}"
             );
             Multiplexed::after(witness);
+        });
+    }
+
+    #[test]
+    fn many_commands_at_a_time_are_answered_in_the_database_that_it_uses() {
+        served(|| {
+            let witness = Witness::new();
+            let way = client().get_connection_info().clone();
+            let third = way.redis_settings().clone().set_db(3);
+            let client = Client::open(way.set_redis_settings(third)).unwrap();
+            let connection = witness.runtime.block_on(RedisConnection::connect(&client)).unwrap();
+            let (manager, mut clone) = (manager(), connection.clone());
+            let guard = manager.adopt(connection);
+            assert_eq!(guard.get_db(), 3);
+            let mut pipe = redis::pipe();
+            pipe.set(&witness.name, 20).incr(&witness.name, 1).ignore().get(&witness.name).del(&witness.name);
+            let answers: (String, i64, i64) = witness.runtime.block_on(pipe.query_async(&mut clone)).unwrap();
+            assert_eq!(answers, ("OK".to_owned(), 21, 1));
+            assert!(manager.cleanup().is_success());
+            assert_eq!(guard.get_db(), 0, "none after the cleanup");
+        });
+    }
+
+    #[test]
+    fn what_is_printed_of_it_is_its_label_and_whether_it_is_connected() {
+        served(|| {
+            let (connection, _witness) = Multiplexed::make();
+            assert_eq!(
+                printed(connection),
+                [
+                    "RedisConnection { label: Label(\"redis\"), connection: held, .. }",
+                    "RedisConnection { label: Label(\"redis\"), connection: gone, .. }"
+                ]
+            );
         });
     }
 

@@ -96,7 +96,7 @@ fn start(programs: PathBuf) {
 
     let mut postgres = program("postgres");
     postgres.arg("-D").arg(&data).arg("-k").arg(&directory);
-    postgres.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=50"]);
+    postgres.args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=300"]);
     let mut server = postgres.spawn().expect("it can be started");
     let mut stop = program("pg_ctl");
     stop.arg("-D").arg(&data).args(["stop", "--mode=fast", "--wait", "--timeout=20"]);

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::alone::alone;
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 
 struct Connecting;
 
@@ -114,6 +114,29 @@ fn a_cleanup_waits_for_who_has_it_in_hand() {
         let after = Connection::open(&witness.file).unwrap();
         let count: i64 = after.query_row("SELECT count(*) FROM orders", [], |row| row.get(0)).unwrap();
         assert_eq!(count, 100);
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_where_it_leads_and_whether_somebody_has_it() {
+    alone(|| {
+        let (connection, twin) =
+            (Connection::open_in_memory().unwrap(), Connection::open_in_memory().unwrap());
+        let (as_it_is, shared) = (format!("{connection:?}"), SqliteConnection::new(connection));
+        let told = |state: &str| {
+            format!(
+                "SqliteConnection {{ label: Label(\"sqlite connection in memory\"), slot: Slot {{ {state}, .. }} }}"
+            )
+        };
+        let in_hand = shared.get().unwrap();
+        // Whoever prints does not wait for who has it.
+        assert_eq!(format!("{shared:?}"), told("lent: true, closed: false"));
+        assert_eq!(format!("{in_hand:?}"), as_it_is, "in hand it is printed as what it is");
+        drop(in_hand);
+        assert_eq!(
+            printed(SqliteConnection::new(twin)),
+            [told("lent: false, closed: false"), told("lent: false, closed: true")]
+        );
     });
 }
 

@@ -8,7 +8,7 @@ use sqlx::{Sqlite, SqlitePool};
 use tokio::runtime::Runtime;
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 use crate::support::runtime;
 
 struct Witness {
@@ -170,6 +170,18 @@ mod transactions {
     }
 
     contract!(Open, never hangs);
+
+    #[test]
+    fn what_is_printed_of_it_is_its_label_and_whether_somebody_has_it() {
+        alone(|| {
+            let (transaction, _witness) = Open::make();
+            let told = |closed| {
+                let slot = format!("Slot {{ lent: false, closed: {closed}, .. }}");
+                format!("OpenTransaction {{ label: Label(\"transaction in SQLite\"), slot: {slot} }}")
+            };
+            assert_eq!(printed(transaction), [told(false), told(true)]);
+        });
+    }
 
     #[test]
     fn one_that_was_committed_stays() {

@@ -10,7 +10,7 @@ use castoff::ResourceGuard;
 use castoff::adapters::{Emitter, Handler, Listener};
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 
 #[derive(Default)]
 struct Orders {
@@ -163,6 +163,20 @@ fn an_emitter_that_is_gone_leaves_nothing_to_do() {
         drop(witness.orders.take());
         assert!(guard.is_over());
         ResourceGuard::close(guard).unwrap();
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_label_and_whether_it_hears() {
+    alone(|| {
+        let (listener, _witness) = Listening::make();
+        assert_eq!(
+            printed(listener),
+            [
+                "Listener { label: Label(\"counter\"), is_over: false, .. }",
+                "Listener { label: Label(\"counter\"), is_over: true, .. }"
+            ]
+        );
     });
 }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder};
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, TIMEOUT, manager};
+use crate::contract::{Case, Hangs, TIMEOUT, manager, printed};
 
 /// The lines that were written; the thread's share of them goes with it.
 #[derive(Clone, Default)]
@@ -163,6 +163,21 @@ fn an_error_of_the_writer_is_told() {
         log.write_all(b"two").unwrap();
         let error = ResourceGuard::close(manager().adopt(writer)).unwrap_err().to_string();
         assert!(error.contains("errors in writing the log: 2, at first: no storage space"), "{error}");
+    });
+}
+
+#[test]
+fn its_label_can_be_chosen_and_what_is_printed_is_that_and_whether_it_still_writes() {
+    alone(|| {
+        let (_log, writer) = LogWriter::new(io::sink());
+        assert_eq!(&*castoff::Resource::label(&writer), "log");
+        assert_eq!(
+            printed(writer.labelled("audit")),
+            [
+                "LogWriter { label: Label(\"audit\"), grace: 4s, guard: held, .. }",
+                "LogWriter { label: Label(\"audit\"), grace: 4s, guard: gone, .. }"
+            ]
+        );
     });
 }
 

@@ -8,4 +8,6 @@ mod hanging;
 #[cfg(all(unix, feature = "tracing-appender"))]
 mod log;
 #[cfg(feature = "tokio")]
+mod subscribed;
+#[cfg(feature = "tokio")]
 mod subscription;

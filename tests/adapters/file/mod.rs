@@ -8,6 +8,8 @@ mod lock;
 mod map;
 #[cfg(target_os = "linux")]
 mod open;
+#[cfg(target_os = "linux")]
+mod printed;
 #[cfg(feature = "tempfile")]
 mod temporary;
 #[cfg(feature = "notify")]

@@ -86,6 +86,22 @@ fn after_its_cleanup_every_call_is_an_error_that_names_it() {
 }
 
 #[test]
+fn it_is_opened_to_be_read_and_knows_its_path() {
+    alone(|| {
+        let (written, (path, _folder)) = Journal::make();
+        drop(written);
+        let mut guard = manager().adopt(OpenFile::open(&path).unwrap());
+        assert_eq!(guard.path(), path);
+        let mut text = String::new();
+        guard.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "order 1");
+        guard.write(b"order 2").expect_err("it was opened to be read");
+        guard.flush().expect("a file has no buffer of its own");
+        assert_eq!(OpenFile::open(path.with_extension("other")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    });
+}
+
+#[test]
 fn a_disk_that_can_not_be_reached_is_an_error_of_the_cleanup() {
     alone(|| {
         // Of what can't be synced there is a pipe.

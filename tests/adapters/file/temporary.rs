@@ -134,6 +134,7 @@ mod file {
                 (manager, guard)
             };
             guard.write_all(b"half of it").unwrap();
+            guard.flush().unwrap();
             guard.rewind().unwrap();
             let mut text = String::new();
             guard.read_to_string(&mut text).unwrap();

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, TIMEOUT, manager};
+use crate::contract::{Case, Hangs, TIMEOUT, manager, printed};
 use crate::support::runtime;
 
 const MUCH: usize = 8 << 20;
@@ -191,6 +191,20 @@ fn a_body_that_is_being_read_has_its_connection_until_it_is_read() {
         assert_eq!(witness.connections(), 1);
         assert_eq!(witness.runtime.block_on(answer.bytes()).unwrap().len(), MUCH);
         until("the connection to be closed", || Asking::is_over(&witness));
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_label_its_grace_and_whether_it_still_has_its_client() {
+    alone(|| {
+        let (client, _witness) = Asking::make();
+        assert_eq!(
+            printed(client.labelled("payments")),
+            [
+                "HttpClient { label: Label(\"payments\"), grace: 5s, client: held, .. }",
+                "HttpClient { label: Label(\"payments\"), grace: 5s, client: gone, .. }"
+            ]
+        );
     });
 }
 

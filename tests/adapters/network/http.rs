@@ -10,14 +10,16 @@ use std::thread;
 use axum::Router;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::routing::get;
+use castoff::ResourceGuard;
 use castoff::adapters::HttpServer;
-use castoff::{CleanupErrorKind, ResourceGuard};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, TIMEOUT, manager};
+use crate::contract::{Case, Hangs, TIMEOUT, manager, printed};
+#[cfg(all(target_os = "linux", feature = "process"))]
+use crate::support::Descriptors;
 use crate::support::runtime;
 
 /// What handlers do: begin, and answer when they may.
@@ -39,11 +41,11 @@ impl Desk {
 }
 
 /// A connection that stays open between requests, and what it is connected to.
-struct Witness {
-    client: TcpStream,
+pub(super) struct Witness {
+    pub(super) client: TcpStream,
     address: SocketAddr,
     desk: Arc<Desk>,
-    runtime: Option<Runtime>,
+    pub(super) runtime: Option<Runtime>,
 }
 
 impl Witness {
@@ -84,7 +86,7 @@ impl Witness {
     }
 
     /// Whether the server has closed the connection.
-    fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.client.set_nonblocking(true).unwrap();
         let read = (&self.client).read(&mut [0; 64]);
         self.client.set_nonblocking(false).unwrap();
@@ -101,15 +103,23 @@ async fn serve(desk: Arc<Desk>) -> HttpServer {
     let routes = Router::new()
         .route("/", get(|| async { "tea" }))
         .route("/slow", get(slow))
-        .route("/live", get(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(talk) }));
+        .route("/live", get(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(talk) }))
+        .route("/deaf", get(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(hold) }));
     HttpServer::serve(TcpListener::bind("127.0.0.1:0").await.unwrap(), routes).unwrap()
 }
 
 async fn talk(mut socket: WebSocket) {
-    while let Some(Ok(_)) = socket.recv().await {}
+    while let Some(Ok(message)) = socket.recv().await {
+        socket.send(message).await.ok();
+    }
 }
 
-struct Serving;
+/// Neither reads nor writes nor lets go.
+async fn hold(_socket: WebSocket) {
+    pending().await
+}
+
+pub(super) struct Serving;
 
 impl Case for Serving {
     type Adopted = HttpServer;
@@ -156,28 +166,55 @@ fn requests_under_way_are_answered_before_the_end() {
         witness.desk.answers.as_ref().unwrap().add_permits(1);
         assert_eq!(witness.answer(), "tea");
         closing.join().unwrap().unwrap();
-        assert!(witness.is_closed());
+        until("the end to arrive", || witness.is_closed());
     });
 }
 
 #[test]
-fn an_upgraded_connection_is_waited_for_and_cut() {
+fn a_client_that_resets_its_connection_has_ended_it() {
     alone(|| {
         let (server, mut witness) = Serving::make();
-        write!(
-            witness.client,
-            "GET /live HTTP/1.1\r\nhost: shop\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        .unwrap();
-        let mut answer = [0; 12];
-        witness.client.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 101");
-        let guard = manager().resource("live").timeout(TIMEOUT).adopt(server).unwrap();
-        // A peer that never says goodbye.
-        let error = ResourceGuard::close(guard).unwrap_err();
-        assert!(matches!(error.kind, CleanupErrorKind::TimedOut(_)), "{error}");
-        until("it to be cut", || witness.is_closed());
+        let guard = manager().adopt(server);
+        witness.ask("/");
+        witness.client.peek(&mut [0]).unwrap();
+        drop(witness.client); // with an answer unread: a reset
+        until("the server to see it", || guard.connections() == 0);
+        ResourceGuard::close(guard).unwrap();
+    });
+}
+
+#[cfg(all(target_os = "linux", feature = "process"))]
+#[test]
+fn a_server_without_descriptors_serves_again_when_there_are_some() {
+    alone(|| {
+        let (server, witness) = Serving::make();
+        let guard = manager().adopt(server);
+        // One for the client. The system connects it all the same, and the server can't take it.
+        let all = Descriptors::all_but(1);
+        let mut client = TcpStream::connect(witness.address).unwrap();
+        write!(client, "GET / HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n").unwrap();
+        client.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
+        let error = client.read(&mut [0]).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        assert_eq!(guard.connections(), 1, "the one from before");
+        drop(all);
+        client.set_read_timeout(None).unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).unwrap();
+        assert!(text.ends_with("tea"), "{text}");
+        ResourceGuard::close(guard).unwrap();
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_where_it_listens_and_how_many_are_connected() {
+    alone(|| {
+        let (server, witness) = Serving::make();
+        let address = witness.address;
+        assert_eq!(
+            printed(server),
+            [1, 0].map(|count| format!("HttpServer {{ address: {address}, connections: {count}, .. }}"))
+        );
     });
 }
 
@@ -207,8 +244,8 @@ fn a_runtime_that_has_ended_has_ended_its_servers() {
         let (server, mut witness) = Serving::make();
         let guard = manager().adopt(server);
         drop(witness.runtime.take());
-        assert!(Serving::is_over(&witness));
         assert_eq!(guard.connections(), 0);
+        until("the end to arrive", || Serving::is_over(&witness));
         ResourceGuard::close(guard).unwrap();
     });
 }

@@ -6,6 +6,8 @@ mod client;
 mod hanging;
 #[cfg(feature = "hyper")]
 mod http;
+#[cfg(feature = "hyper")]
+mod http_upgraded;
 mod sockets;
 mod timeout;
 #[cfg(feature = "tokio-net")]

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use castoff::ResourceGuard;
+use castoff::{Resource, ResourceGuard};
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::Runtime;
 
 use crate::alone::{alone, until};
@@ -79,6 +79,26 @@ fn who_awaits_data_gets_the_end_of_the_stream() {
             assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
             assert!(cleaning.await.unwrap().is_success());
         });
+    });
+}
+
+#[test]
+fn the_two_ends_of_a_unix_stream_are_called_after_the_name_that_they_met_at() {
+    alone(|| {
+        let (runtime, directory) = (runtime(), tempfile::tempdir().unwrap());
+        let path = directory.path().join("socket");
+        let (stream, mut peer, listener) = runtime.block_on(async {
+            let listener = UnixListener::bind(&path).unwrap();
+            let stream = UnixStream::connect(&path).await.unwrap();
+            (stream, listener.accept().await.unwrap().0, listener)
+        });
+        let named = format!("unix stream {}", path.display());
+        assert_eq!((&*stream.label(), &*peer.label()), (&*named, &*named));
+        // The name is the listener's, and stays.
+        ResourceGuard::close(manager().adopt(stream)).unwrap();
+        assert_eq!(runtime.block_on(peer.read(&mut [0])).unwrap(), 0);
+        assert!(path.exists());
+        drop((listener, peer));
     });
 }
 

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use castoff::ResourceGuard;
 use castoff::adapters::WebSocket;
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 use crate::support::runtime;
 
 type Socket = WebSocketStream<TcpStream>;
@@ -144,6 +145,55 @@ fn what_the_peer_still_sends_is_dropped() {
             ResourceGuard::close_async(guard).await.unwrap();
             peer.await.unwrap();
         });
+    });
+}
+
+#[test]
+fn a_peer_that_resets_the_connection_has_gone() {
+    alone(|| {
+        let (mut socket, witness) = silent();
+        witness.runtime.block_on(socket.send(Message::from("unread"))).unwrap();
+        let peer = witness.silent.unwrap().into_inner();
+        witness.runtime.block_on(peer.readable()).unwrap();
+        let guard = manager().adopt(socket);
+        witness.runtime.block_on(async {
+            // With something unread: a reset. Whether our own goodbye or what is read after it meets it first.
+            drop(peer);
+            ResourceGuard::close_async(guard).await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_peer_that_answers_the_goodbye_with_nonsense_is_an_error_of_the_cleanup() {
+    alone(|| {
+        let (socket, witness) = silent();
+        let mut peer = witness.silent.unwrap().into_inner();
+        witness.runtime.block_on(async {
+            // RFC 6455, 5.2: nobody has said what these bits mean.
+            peer.write_all(b"\xf1\0").await.unwrap();
+            let error = ResourceGuard::close_async(manager().adopt(socket)).await.unwrap_err().to_string();
+            assert!(error.contains("live") && error.contains("Reserved bits are non-zero"), "{error}");
+        });
+    });
+}
+
+/// A socket and its peer, with nobody who reads there.
+fn silent() -> (WebSocket<TcpStream>, Witness) {
+    Talking::make_hanging()
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_label_and_whether_somebody_has_it() {
+    alone(|| {
+        let (socket, _witness) = Talking::make();
+        assert_eq!(
+            printed(socket),
+            [
+                "WebSocket { label: Label(\"live\"), slot: Slot { lent: false, closed: false, .. } }",
+                "WebSocket { label: Label(\"live\"), slot: Slot { lent: false, closed: true, .. } }"
+            ]
+        );
     });
 }
 

@@ -22,7 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 use crate::support::runtime;
 
 /// What the engine has, and how it answers who wants a container removed.
@@ -259,6 +259,18 @@ fn the_label_is_what_docker_shows() {
         let (container, _witness) = Container::make();
         assert_eq!(&*container.label(), "container 000000000000 of tea:green");
         assert_eq!(container.id().len(), 64);
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_label_and_whether_somebody_has_it() {
+    alone(|| {
+        let (container, _witness) = Container::make();
+        let told = |closed| {
+            let slot = format!("Slot {{ lent: false, closed: {closed}, .. }}");
+            format!("TestContainer {{ label: Label(\"container 000000000000 of tea:green\"), slot: {slot} }}")
+        };
+        assert_eq!(printed(container), [told(false), told(true)]);
     });
 }
 

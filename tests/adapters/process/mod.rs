@@ -4,6 +4,8 @@
 mod child;
 #[cfg(all(feature = "testcontainers", feature = "hyper"))]
 mod container;
+#[cfg(all(target_os = "linux", feature = "process", feature = "signal-hook"))]
+mod interrupted;
 #[cfg(all(target_os = "linux", feature = "process"))]
 mod monitor;
 #[cfg(all(unix, feature = "signal-hook"))]

@@ -1,5 +1,4 @@
 //! Monitors of real children: told of their end once, and not at all after the cleanup.
-
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -11,7 +10,7 @@ use castoff::{ResourceGuard, ResourceManager};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 
 fn sleeper() -> ChildProcess {
     ChildProcess::spawn(Command::new("sleep").arg("600")).unwrap()
@@ -21,14 +20,14 @@ fn pid(child: &ChildProcess) -> Pid {
     Pid::from_raw(child.id().try_into().unwrap()).unwrap()
 }
 
-fn terminate(child: &ChildProcess) {
+pub(super) fn terminate(child: &ChildProcess) {
     rustix::process::kill_process(pid(child), Signal::TERM).unwrap();
 }
 
 /// What was told, and a child, which is ended with it.
-struct Witness {
+pub(super) struct Witness {
     told: Arc<Mutex<Vec<Option<ExitStatus>>>>,
-    child: ResourceGuard<ChildProcess>,
+    pub(super) child: ResourceGuard<ChildProcess>,
     _release: Option<Sender<()>>,
 }
 
@@ -43,12 +42,12 @@ impl Witness {
         Arc::strong_count(&self.told) == 1
     }
 
-    fn told(&self) -> Vec<Option<ExitStatus>> {
+    pub(super) fn told(&self) -> Vec<Option<ExitStatus>> {
         self.told.lock().unwrap().clone()
     }
 }
 
-struct Monitoring;
+pub(super) struct Monitoring;
 
 impl Case for Monitoring {
     type Adopted = ProcessMonitor;
@@ -241,11 +240,27 @@ fn a_process_is_watched_by_its_descriptor_whoever_started_it() {
 }
 
 #[test]
-fn its_label_says_what_it_watches() {
+fn its_label_says_what_it_watches_or_what_it_is_told() {
     alone(|| {
         let (monitor, witness) = Monitoring::make();
         let guard = manager().adopt(monitor);
         let label = ResourceGuard::info(&guard).unwrap().label;
         assert_eq!(label, format!("monitor of sleep (pid {})", witness.child.id()).as_str());
+        let guard = manager().adopt(ResourceGuard::release(guard).labelled("night watch"));
+        assert_eq!(ResourceGuard::info(&guard).unwrap().label, "night watch");
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_label_and_whether_it_will_call() {
+    alone(|| {
+        let (monitor, _witness) = Monitoring::make();
+        assert_eq!(
+            printed(monitor.labelled("night watch")),
+            [
+                "ProcessMonitor { label: Label(\"night watch\"), is_over: false, .. }",
+                "ProcessMonitor { label: Label(\"night watch\"), is_over: true, .. }"
+            ]
+        );
     });
 }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 
 pub(super) fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
@@ -211,6 +211,33 @@ fn dropped_in_asynchronous_code_it_is_handed_over() {
             manager.settle_async().await;
             assert_eq!((manager.resource_count(), manager.stats().cleaned), (0, 1));
         });
+    });
+}
+
+#[test]
+fn one_that_was_started_elsewhere_is_asked_by_the_token_that_it_looks_at() {
+    alone(|| {
+        let (seen, stop) = (Seen::new(), CancellationToken::new());
+        let handle = seen.runtime.spawn(seen.work(stop.clone()));
+        let guard = manager().adopt(Task::new("heartbeat", handle, stop.clone()));
+        assert_eq!(ResourceGuard::info(&guard).unwrap().label, "heartbeat");
+        assert!(!stop.is_cancelled() && !guard.is_finished());
+        ResourceGuard::close(guard).unwrap();
+        assert!(stop.is_cancelled() && seen.is_over());
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_label_and_whether_it_has_ended() {
+    alone(|| {
+        let (task, _seen) = Heartbeat::make();
+        assert_eq!(
+            printed(task),
+            [
+                "Task { label: Label(\"heartbeat\"), is_finished: false, .. }",
+                "Task { label: Label(\"heartbeat\"), is_finished: true, .. }"
+            ]
+        );
     });
 }
 

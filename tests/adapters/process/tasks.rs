@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::task::{Seen, runtime};
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 
 struct Packers;
 
@@ -76,10 +76,36 @@ fn those_that_do_not_listen_are_counted_and_aborted() {
             });
         }
         drop(entered);
-        let guard = manager().adopt(tasks.grace(Duration::from_millis(50)));
+        // Long enough for those that listen to have heard, on a busy machine too.
+        let guard = manager().adopt(tasks.grace(Duration::from_secs(2)));
         let error = ResourceGuard::close(guard).unwrap_err().to_string();
-        assert!(error.contains("2 of `packers` had not ended 50.0ms after"), "{error}");
+        assert!(error.contains("2 of `packers` had not ended 2.0s after"), "{error}");
         assert!(seen.is_over());
+    });
+}
+
+#[test]
+fn a_released_set_is_tokios_again_and_its_tasks_run_on() {
+    alone(|| {
+        let (tasks, seen) = Packers::make();
+        let mut set = ResourceGuard::release(manager().adopt(tasks)).into_inner().unwrap();
+        assert!(set.len() == 3 && !seen.is_over());
+        seen.runtime.block_on(set.shutdown());
+        assert!(seen.is_over());
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_label_and_whether_it_still_has_its_tasks() {
+    alone(|| {
+        let (tasks, _seen) = Packers::make();
+        assert_eq!(
+            printed(tasks),
+            [
+                "Tasks { label: Label(\"packers\"), set: held, .. }",
+                "Tasks { label: Label(\"packers\"), set: gone, .. }"
+            ]
+        );
     });
 }
 

@@ -10,7 +10,7 @@ use castoff::ResourceGuard;
 use castoff::adapters::{StopSignal, Worker};
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 
 struct Mailer;
 
@@ -116,6 +116,14 @@ fn one_that_drops_its_own_guard_does_not_wait_for_itself() {
         };
         *own.lock().unwrap() = Some(manager().adopt(Worker::spawn("loner", work).unwrap()));
         assert_eq!(told.recv(), Ok(true));
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_name_and_how_long_it_is_waited_for() {
+    alone(|| {
+        let told = "Worker { name: Label(\"mailer\"), grace: 2s, .. }";
+        assert_eq!(printed(Mailer::make().0.grace(Duration::from_secs(2))), [told; 2]);
     });
 }
 

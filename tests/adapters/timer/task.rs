@@ -9,7 +9,7 @@ use castoff::{ResourceGuard, ResourceManager};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 use crate::support::runtime;
 
 const MS: Duration = Duration::from_millis(1);
@@ -90,6 +90,20 @@ impl Hangs for Every {
 }
 
 contract!(Every);
+
+#[test]
+fn what_is_printed_of_it_is_its_label_and_whether_it_will_tick() {
+    alone(|| {
+        let (timer, _witness) = Every::make();
+        assert_eq!(
+            printed(timer),
+            [
+                "TokioTimer { label: Label(\"interval timer\"), is_over: false, .. }",
+                "TokioTimer { label: Label(\"interval timer\"), is_over: true, .. }"
+            ]
+        );
+    });
+}
 
 #[test]
 fn a_runtime_that_has_ended_has_ended_its_timers() {

@@ -10,7 +10,7 @@ use castoff::adapters::{Tick, Timer};
 use castoff::{ResourceGuard, ResourceManager};
 
 use crate::alone::{alone, until};
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -227,8 +227,23 @@ mod one_shot {
     fn one_for_the_end_of_time_never_fires() {
         alone(|| {
             let guard = manager().adopt(Timer::once(Duration::MAX, || panic!("the end")).unwrap());
+            #[cfg(target_os = "linux")]
+            crate::support::until_it_sleeps("timer");
             assert!(!guard.is_over());
             ResourceGuard::close(guard).unwrap();
+        });
+    }
+
+    #[test]
+    fn what_is_printed_of_it_is_its_label_and_whether_it_will_tick() {
+        alone(|| {
+            assert_eq!(
+                printed(Once::make().0),
+                [
+                    "Timer { label: Label(\"one-shot timer\"), is_over: false, .. }",
+                    "Timer { label: Label(\"one-shot timer\"), is_over: true, .. }"
+                ]
+            );
         });
     }
 

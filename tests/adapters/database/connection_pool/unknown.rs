@@ -6,7 +6,7 @@ use std::thread;
 
 use super::*;
 use crate::alone::until;
-use crate::contract::{Case, Hangs};
+use crate::contract::{Case, Hangs, printed};
 
 /// A pool that counts.
 #[derive(Default)]
@@ -94,6 +94,19 @@ fn given_up_it_says_how_many_are_out() {
         );
         drop(kept);
         assert!(Office::is_over(&seen));
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_label_and_whether_it_still_has_its_pool() {
+    alone(|| {
+        assert_eq!(
+            printed(office().0),
+            [
+                "ConnectionPool { label: Label(\"desks\"), pool: held, .. }",
+                "ConnectionPool { label: Label(\"desks\"), pool: gone, .. }"
+            ]
+        );
     });
 }
 

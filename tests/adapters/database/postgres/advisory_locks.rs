@@ -106,6 +106,20 @@ fn the_connection_goes_back_to_the_pool() {
 }
 
 #[test]
+fn it_tells_what_is_locked_and_whether_it_is() {
+    served(|| {
+        let (lock, witness) = locked();
+        assert_eq!(lock.key(), key());
+        let told = |closed| {
+            let slot = format!("Slot {{ lent: false, closed: {closed}, .. }}");
+            format!("AdvisoryLock {{ key: {}, slot: {slot} }}", key())
+        };
+        assert_eq!(printed(lock), [told(false), told(true)]);
+        witness.runtime.block_on(witness.pool.close());
+    });
+}
+
+#[test]
 fn when_its_runtime_has_ended_the_server_unlocks_it() {
     served(|| {
         let (lock, witness) = locked();

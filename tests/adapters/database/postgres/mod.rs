@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::server::{options, served};
 use crate::alone::until;
-use crate::contract::{Case, Hangs, manager};
+use crate::contract::{Case, Hangs, manager, printed};
 use crate::support::runtime;
 
 /// Asks the server by a connection of its own.

@@ -106,8 +106,9 @@ fn given_up_while_somebody_uses_it_the_server_drops_it_when_that_ends() {
         let (schema, witness) = Temporary::make();
         let runtime = runtime();
         let user = runtime.block_on(user(&schema));
-        let schema = schema.grace(Duration::from_secs(30));
-        let guard = manager().resource("schema").timeout(crate::contract::TIMEOUT).adopt(schema).unwrap();
+        // Long enough for the server to have been asked, on a busy machine too.
+        let (grace, timeout) = (Duration::from_secs(30), Duration::from_secs(3));
+        let guard = manager().resource("schema").timeout(timeout).adopt(schema.grace(grace)).unwrap();
         let error = ResourceGuard::close(guard).unwrap_err();
         assert!(matches!(error.kind, CleanupErrorKind::TimedOut(_)), "{}", error.kind);
         assert!(!Temporary::is_over(&witness));

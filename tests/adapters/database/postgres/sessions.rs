@@ -68,7 +68,8 @@ impl Hangs for Preparing {
 
     /// The connection is closed: the server forgets it with its session when it goes on.
     fn after(mut witness: Witness) {
-        assert_eq!((sessions_of(&witness.name), witness.pool.size()), (1, 0));
+        assert_eq!(sessions_of(&witness.name), 1);
+        until("the pool to have lost it", || witness.pool.size() == 0);
         drop(witness.stopped.take());
         until("the session to end", || sessions_of(&witness.name) == 0);
     }
@@ -84,6 +85,44 @@ fn a_session_that_can_not_be_undone_is_closed() {
         assert!(error.contains("prepared statement in a session of postgres://tester@"), "{error}");
         until("the session to end", || sessions_of(&witness.name) == 0);
         assert_eq!(witness.pool.size(), 0);
+    });
+}
+
+#[test]
+fn so_is_one_whose_undoing_has_an_answer_that_sqlx_does_not_expect() {
+    served(|| {
+        let (state, witness) = prepared("CREATE TEMP TABLE orders (text TEXT); COPY orders FROM STDIN");
+        let error = ResourceGuard::close(manager().adopt(state)).unwrap_err().to_string();
+        assert!(error.contains("unexpected message"), "{error}");
+        until("the session to end", || sessions_of(&witness.name) == 0);
+    });
+}
+
+#[test]
+fn what_can_be_asked_of_a_connection_can_be_asked_of_a_session() {
+    served(|| {
+        let (state, witness) = Preparing::make();
+        let version = witness.runtime.block_on(async { state.get().await.unwrap().server_version_num() });
+        assert!(version.is_some_and(|version| version >= 100_000), "{version:?}");
+        ResourceGuard::close(manager().adopt(state)).unwrap();
+    });
+}
+
+#[test]
+fn what_is_printed_of_it_is_its_label_and_whether_somebody_has_it_and_nothing_of_the_session() {
+    served(|| {
+        let (state, witness) = Preparing::make();
+        let in_hand = witness.runtime.block_on(state.get()).unwrap();
+        assert_eq!(format!("{in_hand:?}"), "Session { .. }");
+        let lent = format!("{state:?}");
+        drop(in_hand);
+        assert!(lent.contains("slot: Slot { lent: true, closed: false, .. }"), "{lent}");
+        let label = castoff::Resource::label(&state);
+        let told = |closed| {
+            let slot = format!("Slot {{ lent: false, closed: {closed}, .. }}");
+            format!("SessionState {{ label: {label:?}, slot: {slot} }}")
+        };
+        assert_eq!(printed(state), [told(false), told(true)]);
     });
 }
 

@@ -239,6 +239,11 @@ fn a_released_child_can_be_had_back_with_its_pipes() {
 fn it_is_called_after_its_program_and_not_after_its_arguments() {
     alone(|| {
         let child = ChildProcess::spawn(Command::new("/bin/sleep").arg("600")).unwrap();
+        let (number, told) = (child.id(), format!("{child:?}"));
+        assert_eq!(
+            told,
+            format!("ChildProcess {{ program: Label(\"sleep\"), pid: {number}, grace: 5s, .. }}")
+        );
         let guard = manager().adopt(child);
         let info = ResourceGuard::info(&guard).unwrap();
         assert_eq!(*info.label, format!("sleep (pid {})", guard.id()));

@@ -10,6 +10,7 @@ use castoff::adapters::ChildProcess;
 use super::{is_alive, pid};
 use crate::alone::{alone, until};
 use crate::contract::manager;
+use crate::support::Descriptors;
 
 #[test]
 fn its_number_stays_its_own_until_its_cleanup() {
@@ -23,6 +24,19 @@ fn its_number_stays_its_own_until_its_cleanup() {
         assert!(manager.cleanup().is_success());
         assert!(!fs::exists(format!("/proc/{}", child.id())).unwrap());
         assert_eq!(child.exit_status().unwrap().unwrap().code(), Some(3));
+    });
+}
+
+#[test]
+fn where_there_is_no_descriptor_for_it_it_is_ended_by_its_number() {
+    alone(|| {
+        let child = Command::new("sleep").arg("600").spawn().unwrap();
+        let number = child.id();
+        let all = Descriptors::all_but(0);
+        let guard = manager().adopt(ChildProcess::from(child));
+        ResourceGuard::close(guard).unwrap();
+        drop(all);
+        assert!(!fs::exists(format!("/proc/{number}")).unwrap(), "it has ended, and was reaped");
     });
 }
 

@@ -7,8 +7,8 @@ use castoff::adapters::ChildProcess;
 use tokio::io::AsyncBufReadExt;
 use tokio::runtime::Runtime;
 
-use super::{is_alive, terminate};
-use crate::alone::alone;
+use super::{is_alive, pid, terminate};
+use crate::alone::{alone, until};
 use crate::contract::{Case, Hangs, manager};
 
 struct Sleeper;
@@ -91,6 +91,19 @@ fn its_runtime_may_be_gone() {
         drop(runtime);
         ResourceGuard::close(manager().adopt(child)).unwrap();
         assert!(!is_alive(number));
+    });
+}
+
+#[test]
+fn had_back_it_is_not_the_standard_librarys_and_runs_on() {
+    alone(|| {
+        let (child, (number, _runtime)) = Sleeper::make();
+        assert!(ResourceGuard::release(manager().adopt(child)).into_inner().is_none());
+        assert!(is_alive(number));
+        terminate(number);
+        until("it to end", || !is_alive(number));
+        // tokio reaps what nobody has any more, when it gets to it.
+        rustix::process::waitpid(Some(pid(number)), rustix::process::WaitOptions::empty()).ok();
     });
 }
 
