@@ -316,12 +316,6 @@ pub(crate) struct Published {
     pub(crate) categories: BTreeSet<Category>,
 }
 
-impl fmt::Debug for Latencies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.summary().fmt(f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,6 @@
 //! takes it out, which is the last thing that happens to a `Work`.
 #![allow(unsafe_code)] // A value in a place without a type.
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, MaybeUninit};
 
@@ -149,12 +148,6 @@ impl Drop for Work {
     fn drop(&mut self) {
         // SAFETY: the invariant: `begin` forgets what it has taken out.
         unsafe { (self.kind.drop)(&raw mut self.words) };
-    }
-}
-
-impl fmt::Debug for Work {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Work").field("is_async", &self.kind.is_async).finish_non_exhaustive()
     }
 }
 

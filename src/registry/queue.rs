@@ -1,6 +1,5 @@
 //! One teardown of a manager at a time: who is next, and what was asked for meanwhile by who must not wait.
 
-use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
@@ -79,13 +78,6 @@ impl Queue {
         }
         state.asked.push(request);
         Ok(())
-    }
-}
-
-impl fmt::Debug for Queue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.state();
-        f.debug_struct("Queue").field("busy", &state.busy).field("asked", &state.asked.len()).finish()
     }
 }
 

@@ -1,6 +1,5 @@
 //! How many cleanups were handed over by drops and have not ended yet, and who waits for that to be none.
 
-use std::fmt;
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::Lock;
@@ -51,11 +50,5 @@ impl Tally {
         };
         drop(spare);
         Poll::Pending
-    }
-}
-
-impl fmt::Debug for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tally").field(&self.0.lock().under_way).finish()
     }
 }

@@ -4,7 +4,6 @@
 //! parent's), `children`, a shard. `folded`, `latencies` and the listeners are leaves.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, fence};
 use std::sync::{Arc, OnceLock};
@@ -330,11 +329,5 @@ pub(crate) fn units(
         }
         let lower = if left.1.depth >= right.1.depth { &mut left } else { &mut right };
         *lower = (Unit::Manager(lower.1.id), lower.1.parent.as_ref()?);
-    }
-}
-
-impl fmt::Debug for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -15,7 +15,7 @@ use crate::teardown::run::Run;
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Cancel(Arc<Lock<Awaited>>);
 
-#[derive(Default)]
+#[derive(Default, Debug)]
 struct Awaited {
     cancelled: bool,
     run: Weak<Run>,
@@ -40,12 +40,6 @@ impl Cancel {
         if let Some(run) = run {
             run.hold();
         }
-    }
-}
-
-impl std::fmt::Debug for Awaited {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Awaited").field("cancelled", &self.cancelled).finish_non_exhaustive()
     }
 }
 

@@ -43,7 +43,6 @@ pub(crate) struct Item {
 }
 
 /// What was chosen, and the managers that it is in.
-#[derive(Debug)]
 pub(crate) struct Choice {
     /// The root first, parents before their children.
     pub(crate) nodes: Vec<Arc<Node>>,
