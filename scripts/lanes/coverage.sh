@@ -13,7 +13,7 @@ lane_coverage() {
     # shellcheck disable=SC2016
     printf '#!/bin/sh\nexec "$@" -C instrument-coverage\n' > "$at/rustc"
     chmod +x "$at/rustc"
-    tests=(--lib --test={it,fork,adapters,exit,testing,async_process,tracing,metrics,footprint,memory_pressure,init_global})
+    tests=(--lib --test={it,fork,adapters,exit,testing,async_process,tracing,metrics,footprint,memory_pressure,init_global,refused})
     export RUSTC_WORKSPACE_WRAPPER=$at/rustc LLVM_PROFILE_FILE=$at/profiles/%8m.profraw CARGO_TARGET_DIR=$at/target
     export CASTOFF_CASES=500 CASTOFF_STORM=0.1 CASTOFF_EXIT_ROUNDS=40
     cargo test --all-features -j "$JOBS" "${tests[@]}" --no-run --message-format json > "$at/messages"
