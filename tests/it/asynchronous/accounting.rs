@@ -291,3 +291,31 @@ fn a_drop_that_hands_over_has_counted_before_it_returns() {
         assert_only_cleaned(manager, 6, "counted");
     });
 }
+
+/// Counts its calls.
+struct Called(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Called {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+#[test]
+fn who_settles_may_be_polled_again_and_again_and_is_called_once() {
+    watched(|manager| {
+        let gate = Gate::new("the cleanup to be let go");
+        let slow = gate.clone();
+        current_thread()
+            .block_on(async { drop(manager.guard_async("slow", move || async move { slow.wait() })) });
+        let called = Arc::new(Called(AtomicUsize::new(0)));
+        let waker = std::task::Waker::from(called.clone());
+        let mut settled = std::pin::pin!(manager.settle_async());
+        let mut poll = || settled.as_mut().poll(&mut std::task::Context::from_waker(&waker));
+        assert!(poll().is_pending() && poll().is_pending() && poll().is_pending());
+        gate.open();
+        crate::support::until("a call", || called.0.load(SeqCst) > 0);
+        assert!(poll().is_ready());
+        assert_eq!(called.0.load(SeqCst), 1);
+    });
+}

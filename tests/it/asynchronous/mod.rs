@@ -76,6 +76,7 @@ mod drops;
 mod dying;
 mod failing;
 mod inside;
+mod late;
 mod limits;
 mod outside;
 mod refused;

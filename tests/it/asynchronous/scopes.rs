@@ -208,3 +208,11 @@ fn the_current_manager_is_unset_after_a_poll_that_panics() {
         });
     });
 }
+
+#[test]
+fn a_task_that_is_spawned_outside_of_any_scope_is_in_none() {
+    watched(|_| {
+        let spawned = async { castoff::task::spawn(async { current_name() }).await };
+        assert_eq!(current_thread().block_on(spawned).expect("it does not panic"), "global");
+    });
+}

@@ -12,5 +12,6 @@ mod order;
 mod outcomes;
 mod shutdown;
 mod stretches;
+mod stuck;
 mod threads;
 mod timeouts;

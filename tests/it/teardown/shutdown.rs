@@ -145,3 +145,20 @@ fn two_shutdowns_at_once_clean_everything_once() {
         assert_eq!(manager.resource_count(), 0);
     });
 }
+
+#[test]
+fn what_something_outside_depends_on_outlives_a_shutdown_and_is_cleaned_behind_it() {
+    watchdog(LIMIT, || {
+        let (parent, log) = (manager(), OrderLog::new());
+        let child = parent.child("child");
+        let pool = child.guard("pool", log.cleanup("pool"));
+        let server = parent.resource("server").depends_on(&pool).guard(log.cleanup("server")).unwrap();
+        let report = child.shutdown();
+        assert_eq!((report.cleaned(), report.skipped().len()), (0, 1), "{report}");
+        log.assert_is(&[]);
+        assert!(child.resource("late").guard(|| ()).is_err(), "it is sealed all the same");
+        drop(pool);
+        drop(server);
+        log.assert_is(&["server", "pool"]);
+    });
+}
