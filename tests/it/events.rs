@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
-use castoff::{CleanupErrorKind, ResourceEvent, ResourceGuard, Subscription};
+use castoff::{CleanupErrorKind, ManagerConfig, ResourceEvent, ResourceGuard, Subscription};
 
-use crate::support::{LIMIT, OrderLog, Recorder, lock, manager, watchdog};
+use crate::support::{Hang, LIMIT, OrderLog, Recorder, lock, manager, manager_with, watchdog};
 
 #[test]
 fn a_life_that_ends_well_is_told_from_beginning_to_end() {
@@ -242,5 +243,42 @@ fn events_of_one_resource_stay_in_order_while_others_are_told_at_once() {
             }
         }
         assert!(open.is_empty());
+    });
+}
+
+#[test]
+fn an_event_knows_the_label_and_the_id_of_what_it_is_about() {
+    watchdog(LIMIT, || {
+        let manager = manager_with(ManagerConfig::default().max_resources(2));
+        let recorder = Recorder::on(&manager);
+        let hang = Hang::new();
+        let pool = manager.guard("pool", || ());
+        let server = manager.resource("server").depends_on(&pool).guard(|| ()).unwrap();
+        let _one_too_many = manager.guard("one too many", || ());
+        drop(pool);
+        drop(server);
+        let stuck =
+            manager.resource("stuck").timeout(Duration::from_millis(20)).guard(hang.cleanup()).unwrap();
+        drop(stuck);
+        hang.release();
+        recorder.wait_for("finished late stuck");
+        manager.shutdown();
+        let _late = manager.guard("late", || ());
+        let mut without_id = Vec::new();
+        // What the recorder tells is taken from the fields.
+        for (event, words) in recorder.events().iter().zip(recorder.words()) {
+            let is_of_manager = words.starts_with("teardown ");
+            assert_eq!(event.label().is_none(), is_of_manager, "{words}");
+            assert!(is_of_manager || words.ends_with(&format!(" {}", event.label().unwrap())), "{words}");
+            if event.id().is_none() {
+                without_id.push(words);
+            }
+        }
+        let of_no_resource =
+            ["limit exceeded one too many", "teardown started test", "teardown finished test"];
+        assert_eq!(without_id, of_no_resource);
+        for kind in ["deferred pool", "finished late stuck", "registered after shutdown late"] {
+            assert!(recorder.words().iter().any(|words| words == kind), "{kind}: {:?}", recorder.words());
+        }
     });
 }

@@ -18,3 +18,4 @@ mod storm;
 mod support;
 mod teardown;
 mod testing;
+mod token;

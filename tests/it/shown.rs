@@ -1,11 +1,12 @@
 //! What `{:?}` shows of things that hold foreign code: which thing it is, and nothing of what it holds. And what words
 //! stand for.
 
+use std::error::Error;
 use std::time::Duration;
 
 use castoff::{
-    Category, Cleanup, ExitOptions, ExitReporting, ExitSignal, ForeignRegistry, Label, LeakReason, Priority,
-    RegisterError, ResourceDefinition, ResourceGuard, ResourceManager,
+    Category, Cleanup, CleanupErrorKind, ExitOptions, ExitReporting, ExitSignal, ForeignRegistry, Label,
+    LeakReason, Priority, RegisterError, ResourceDefinition, ResourceGuard, ResourceManager,
 };
 
 #[test]
@@ -129,4 +130,42 @@ fn reasons_categories_and_priorities_have_words() {
     assert_eq!(format!("{} {}", Priority::High, Priority::Low), "high low");
     let label = Label::from("pool");
     assert!(label == *"pool" && AsRef::<str>::as_ref(&label) == "pool");
+}
+
+#[test]
+fn signals_are_shown_by_the_names_that_shells_give_them() {
+    let shown = [ExitSignal::Hangup, ExitSignal::Interrupt, ExitSignal::Terminate]
+        .map(|signal| (signal.to_string(), signal.number()));
+    assert_eq!(shown, [("SIGHUP".into(), 1), ("SIGINT".into(), 2), ("SIGTERM".into(), 15)]);
+}
+
+#[test]
+fn a_watch_of_memory_shows_whose_it_is_and_how_often_it_looked() {
+    let manager = ResourceManager::new("shown");
+    let watch = manager.watch_memory(Duration::MAX).expect("it needs no thread");
+    watch.look();
+    let shown = format!("{watch:?}");
+    assert!(shown.contains("manager: Label(\"shown\"), looks: 2, .. }"), "{shown}");
+}
+
+#[test]
+fn a_leak_is_shown_on_one_line_with_its_place_its_thread_and_why() {
+    let manager = ResourceManager::new("shown");
+    let (_guard, line) = (manager.guard("session", || ()), line!());
+    let leak = manager.detect_leaks().remove(0);
+    let (at, text) = (leak.created_at, leak.to_string());
+    assert_eq!((at.file(), at.line()), (file!(), line));
+    let begin = format!("`session` (made at {at} by {}, in `shown`) has lived for ", leak.thread);
+    assert!(text.starts_with(&begin) && text.ends_with("s: still live"), "{text}");
+}
+
+#[test]
+fn only_a_cleanup_that_returned_an_error_has_a_cause() {
+    let manager = ResourceManager::new("shown");
+    let failed = ResourceGuard::close(manager.guard("journal", || Err("disk full"))).expect_err("it fails");
+    assert_eq!(failed.source().map(ToString::to_string).as_deref(), Some("disk full"));
+    let panicked = ResourceGuard::close(manager.guard("wobbly", || panic!("no"))).expect_err("it panics");
+    assert!(panicked.source().is_none(), "{panicked}");
+    assert!(panicked.to_string().ends_with(") panicked: no"), "{panicked}");
+    assert_eq!(CleanupErrorKind::Cancelled.to_string(), "was cancelled before its end");
 }

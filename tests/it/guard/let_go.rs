@@ -174,3 +174,16 @@ fn a_kept_value_comes_back_from_a_release_after_a_teardown_cleaned_it() {
         assert_eq!(manager.stats().cleaned, 1);
     });
 }
+
+#[test]
+fn what_a_teardown_has_cleaned_drops_its_value_when_its_guard_loses_its_type() {
+    let (manager, drops) = (manager(), DropCounter::new());
+    let guard = manager.guard_value("pool", drops.value(), |_| ());
+    assert!(manager.cleanup().is_success());
+    assert_eq!(drops.dropped(), 0, "it is the guard's");
+    let erased = ResourceGuard::erase(guard);
+    drops.assert_each_once();
+    assert_eq!(ResourceGuard::state(&erased), ResourceState::Cleaned);
+    drop(erased);
+    drops.assert_each_once();
+}

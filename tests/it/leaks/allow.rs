@@ -64,3 +64,19 @@ fn a_file_is_read_and_a_missing_one_is_named() {
     assert!(error.to_string().contains("missing"), "{error}");
     assert!(std::error::Error::source(&error).is_some());
 }
+
+#[test]
+fn a_pattern_names_its_parts_in_their_order() {
+    let manager = manager();
+    let _guard = manager.guard("orders cache pool", || ());
+    let allows = |rule: &str| {
+        let rule = format!("\"{rule}\" until 2999-01-01 because of it");
+        manager.leak_report().allow(&list(&rule)).is_empty()
+    };
+    for rule in ["*", "orders*", "*pool", "orders*cache*pool", "*ord*er*ol", "orders cache pool"] {
+        assert!(allows(rule), "{rule}");
+    }
+    for rule in ["orders*cash*pool", "*pool*cache*", "*cache", "orders", "cache*", "orders*pool*pool"] {
+        assert!(!allows(rule), "{rule}");
+    }
+}

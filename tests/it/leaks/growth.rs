@@ -139,3 +139,30 @@ fn it_can_be_used_from_a_cleanup_and_from_many_threads() {
         }
     });
 }
+
+#[test]
+fn of_many_lines_that_grow_the_fastest_are_shown_and_the_others_counted() {
+    let manager = manager();
+    let watch = watch(&manager);
+    let lines: [fn(&ResourceManager) -> ResourceGuard<()>; 12] = [
+        |it| it.guard("1", || ()),
+        |it| it.guard("2", || ()),
+        |it| it.guard("3", || ()),
+        |it| it.guard("4", || ()),
+        |it| it.guard("5", || ()),
+        |it| it.guard("6", || ()),
+        |it| it.guard("7", || ()),
+        |it| it.guard("8", || ()),
+        |it| it.guard("9", || ()),
+        |it| it.guard("10", || ()),
+        |it| it.guard("11", || ()),
+        |it| it.guard("12", || ()),
+    ];
+    let _guards = lines.map(|line| line(&manager));
+    watch.look();
+    let growth = watch.growth();
+    assert_eq!(growth.by_site.len(), 12, "{growth}");
+    let text = growth.to_string();
+    assert_eq!(text.matches(file!()).count(), 10, "{text}");
+    assert!(text.ends_with("\n  and 2 more"), "{text}");
+}

@@ -208,3 +208,22 @@ fn threads_of_one_name_are_told_apart_and_one_that_ends_can_still_touch() {
     }
     assert_eq!(manager.detect_leaks()[0].touches.len(), 2, "two threads, one name");
 }
+
+#[test]
+fn among_many_the_surest_comes_first() {
+    let limit = Duration::from_millis(20);
+    let manager = manager();
+    let _live = manager.guard("still live", || ());
+    let used = manager.resource("unused too").leak_after(limit).guard(|| ()).expect("it is free");
+    ResourceGuard::touch(&used);
+    let _old = manager.resource("overdue").leak_after(limit).guard(|| ()).expect("it is free");
+    let there = manager.clone();
+    let make = move || there.guard("orphan", || ());
+    let _orphan = std::thread::spawn(make).join().expect("it does not panic");
+    let (late, report) = manager.scope("job 7", Clone::clone);
+    assert!(report.is_success());
+    let _late = late.guard("too late", || ());
+    let labels = || -> Vec<String> { reasons(&manager).into_iter().map(|(label, _)| label).collect() };
+    let order = ["too late", "orphan", "unused too", "overdue", "still live"];
+    until("each to have its reason", || labels() == order);
+}

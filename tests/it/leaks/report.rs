@@ -80,3 +80,16 @@ fn a_report_is_plain_data() {
     assert_eq!(json["groups"][0]["count"], 1);
     assert_eq!(json["leaks"][0]["reasons"][0], "StillLive");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_has_with_it_what_the_operating_system_held() {
+    let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("it can be started");
+    let report = manager().leak_report();
+    let footprint = report.footprint().expect("this is Linux").to_string();
+    child.kill().expect("it is ours");
+    child.wait().expect("it is ours");
+    let children = footprint.split("\nchild processes: ").nth(1).unwrap_or_default();
+    assert!(children.contains(&format!("\n  child {} `", child.id())), "{footprint}");
+    assert!(report.to_string().contains("\nheld by the operating system: descriptors "), "{report}");
+}

@@ -149,3 +149,46 @@ fn a_check_finds_a_name_that_is_taken() {
     let other = registration.guard(|| ()).unwrap();
     assert_eq!(manager.find("db"), Some(ResourceGuard::id(&other)));
 }
+
+#[test]
+fn every_refusal_knows_the_label_of_what_it_refused() {
+    let (manager, limited) = (manager(), manager_with(ManagerConfig::default().max_resources(0)));
+    let _pool = manager.resource("pool").named("db").guard(|| ()).unwrap();
+    let ended = manager.guard("ended", || ());
+    let sealed = manager.child("sealed");
+    assert!(sealed.shutdown().is_success());
+    let circle = ResourceDefinition::new("new", || ()).named("a").depends_on_name("a");
+    let id = ResourceGuard::id(&ended);
+    drop(ended);
+    let refusals = [
+        ("DuplicateName", manager.resource("new").named("db").guard(|| ()).map(drop)),
+        ("UnknownDependency", manager.resource("new").depends_on_name("nothing").guard(|| ()).map(drop)),
+        ("DependencyGone", manager.resource("new").depends_on(id).guard(|| ()).map(drop)),
+        ("Cycle", manager.register_batch([circle]).map(drop)),
+        ("LimitReached", limited.resource("new").guard(|| ()).map(drop)),
+        ("ShutDown", sealed.resource("new").guard(|| ()).map(drop)),
+    ];
+    for (variant, refused) in refusals {
+        let refused = refused.expect_err(variant);
+        assert!(format!("{refused:?}").starts_with(variant), "{refused:?} is no {variant}");
+        assert_eq!(&**refused.label(), "new", "{refused:?}");
+    }
+}
+
+#[test]
+fn a_dependency_that_has_ended_is_named_by_what_is_still_known_of_it() {
+    let manager = manager();
+    let (pool, line) = (manager.guard("pool", || ()), line!());
+    assert!(manager.cleanup().is_success());
+    // Its guard is still there, and so is what is known of it.
+    let refused = manager.resource("server").depends_on(&pool).guard(|| ()).unwrap_err();
+    says(&refused, &[&format!("its dependency `pool` (made at {}:{line}", file!())]);
+    let id = ResourceGuard::id(&pool);
+    drop(pool);
+    let refused = manager.resource("server").depends_on(id).guard(|| ()).unwrap_err();
+    says(&refused, &[&format!("its dependency {id} has ended")]);
+    // Said by somebody else, who knows the label alone.
+    let dependency = Some("pool".into());
+    let theirs = RegisterError::DependencyGone { label: "server".into(), id, dependency, created_at: None };
+    says(&theirs, &["its dependency `pool` has ended"]);
+}

@@ -149,3 +149,28 @@ fn statistics_tell_what_the_last_look_for_leaks_found() {
     manager.detect_leaks();
     assert_eq!(manager.stats().leaks, Some(0));
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn latencies_are_written_as_their_count_and_a_few_quantiles() {
+    let manager = manager();
+    let none = serde_json::to_value(manager.stats().cleanup_latency).expect("it can be written");
+    let nothing =
+        serde_json::json!({ "count": 0, "p50": null, "p90": null, "p99": null, "p999": null, "max": null });
+    assert_eq!(none, nothing);
+    let _guards = [(); 3].map(|()| manager.guard("one", || ()));
+    assert!(manager.cleanup().is_success());
+    let some = serde_json::to_value(manager.stats().cleanup_latency).expect("it can be written");
+    assert_eq!((&some["count"], some["max"].is_object()), (&serde_json::json!(3), true), "{some}");
+}
+
+#[test]
+fn quantiles_beyond_the_hundredths_are_between_these_and_the_longest() {
+    let manager = manager();
+    let _guards = [(); 10].map(|()| manager.guard("one", || ()));
+    assert!(manager.cleanup().is_success());
+    let latency = manager.stats().cleanup_latency;
+    let quantiles = [0.5, 0.99, 0.999, 0.9999, 1.0, 7.0].map(|q| latency.quantile(q));
+    assert!(quantiles.is_sorted() && quantiles[0].is_some(), "{quantiles:?}");
+    assert_eq!((quantiles[4], latency.quantile(f64::NAN)), (latency.max(), None));
+}
