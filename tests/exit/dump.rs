@@ -95,3 +95,9 @@ fn a_storm_of_signals_on_four_threads_loses_no_time_and_harms_nobody() {
     let ended = start("dump-storm", "sync").end().ended(How::Code(0));
     ended.said(["the storm is over", "server", "cache", "pool"]).with_clean_stdout();
 }
+
+#[test]
+fn a_signal_that_a_fault_raises_or_that_there_is_not_is_refused_and_another_can_be_taken_for_good() {
+    let ended = start("dump-of-no-such-signal", "sync").end().ended(How::Code(0));
+    ended.said(["goes on"]).with_clean_stdout();
+}

@@ -162,6 +162,25 @@ fn while_hooks_are_installed_their_report_holds_for_a_plain_exit_too() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stderr_that_takes_nothing_changes_no_code_and_leaves_nothing_out() {
+    each(|kind| {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there on Linux");
+        let ended = Program::victim("exit-failing", kind).with(|it| it.stderr(full)).run();
+        ended.ended(How::Code(5)).said(FLEET).quietly().within(BRIEF);
+    });
+}
+
+#[test]
+fn an_end_that_waits_says_for_what_and_how_many_wait_behind_it() {
+    let ended = Program::victim("exit-slow", "sync").run().ended(How::Code(5));
+    let waits = |name: &str| format!(" for `{name}` (tests/exit/victim/src/ends.rs:");
+    let ended = ended.told("castoff: waiting ").told(&waits("server")).told("); 2 wait behind it\n");
+    let ended = ended.told(&waits("cache")).told("); 1 waits behind it\n").told(&waits("pool"));
+    assert!(ended.err.contains(")\n"), "nothing waits behind the last: {ended:#?}");
+}
+
 /// A pipe that takes no more, and its reader, who does not read.
 pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().expect("there is room for a pipe");

@@ -99,3 +99,15 @@ fn a_stuck_teardown_says_what_it_waits_for() {
         signalled("no-progress", kind, TERM).ended(How::Signal(TERM)).quietly();
     });
 }
+
+#[test]
+fn hooks_that_are_gone_do_nothing_where_another_handler_goes_on_to_call_them() {
+    let ended = Program::victim("called-by-another-handler", "sync").run().ended(How::Code(0));
+    ended.said(["handled 3", "pool"]).quietly();
+}
+
+#[test]
+fn hooks_are_refused_where_the_program_has_given_ctrlc_its_handler() {
+    let ended = Program::victim("ctrlc-was-first", "sync").run().ended(How::Code(0));
+    ended.said(["pool"]).quietly();
+}

@@ -71,3 +71,10 @@ fn the_allow_list_that_the_environment_names_is_used_and_checked() {
     run("other until 2999-12-31 because it is a test\n").ended(How::Code(99)).told("matched nothing");
     run("not a rule\n").ended(How::Code(99)).told("line 1 of the allow-list");
 }
+
+#[test]
+fn an_allow_list_that_cannot_be_read_allows_nothing_and_is_said() {
+    let program = Program::victim("leaks", "sync").with(|it| it.env("CASTOFF_LEAKS", "warn"));
+    let ended = program.with(|it| it.env("CASTOFF_LEAKS_ALLOW", "/no/such/leaks.allow")).run();
+    ended.ended(How::Code(0)).told("1 leak in `global`").told("/no/such/leaks.allow");
+}

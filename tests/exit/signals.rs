@@ -141,3 +141,11 @@ fn a_main_that_returns_when_the_token_fires_still_dies_by_the_signal() {
         }
     });
 }
+
+#[test]
+fn whoever_waited_for_a_token_goes_on_also_where_the_process_then_ends_by_a_code() {
+    each(|kind| {
+        let ended = signalled("tokens-then-exit", kind, TERM).ended(How::Code(11));
+        ended.said(after(&["all have heard"], &FLEET)).quietly();
+    });
+}

@@ -34,6 +34,17 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
             Some(ExitCode::SUCCESS)
         }
         "dump-behind-a-handler" => behind_a_handler(),
+        "dump-of-no-such-signal" => {
+            let refused = dump_on(libc::SIGSEGV);
+            assert!(matches!(refused, Err(DumpError::Fault { signal: libc::SIGSEGV })), "{refused:?}");
+            let refused = dump_on(1_000);
+            assert!(matches!(refused, Err(DumpError::System { signal: 1_000, .. })), "{refused:?}");
+            // What was refused is in nobody's way.
+            asked().forget();
+            raise();
+            say("goes on");
+            Some(ExitCode::SUCCESS)
+        }
         "dump-in-front-of-a-handler" => {
             let dump = asked();
             handle();

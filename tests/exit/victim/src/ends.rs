@@ -143,6 +143,19 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
             let _bad = global().guard("journal", || Err("disk full"));
             std::process::exit(5)
         }
+        "exit-slow" => {
+            let config = ManagerConfig::default().slow_after(Duration::from_millis(50));
+            ResourceManager::init_global(config).expect("nobody was first");
+            let slow = |name: &'static str, needs: &[&crate::fleet::Guard]| {
+                let resource = needs.iter().fold(global().resource(name), |it, need| it.depends_on(*need));
+                let slow = resource.guard(|| thread::sleep(Duration::from_millis(800)));
+                slow.expect("it can be registered")
+            };
+            let pool = slow("pool", &[]);
+            let cache = slow("cache", &[&pool]);
+            let _guards = (slow("server", &[&cache]), cache, pool);
+            std::process::exit(5)
+        }
         "bad-listener" => {
             limited();
             let _guards = fleet(global(), kind);

@@ -29,6 +29,22 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
             heard.await.expect("tokio hears signals");
             wait_for_ever()
         }),
+        "ctrlc-was-first" => {
+            let _guard = global().guard("pool", || say("pool"));
+            ctrlc::set_handler(|| say("ctrlc heard it")).expect("nobody was first");
+            let refused = global().install_exit_hooks(ExitOptions::default());
+            assert!(matches!(refused, Err(ExitHookError::ForeignHandler { signal: 2 })), "{refused:?}");
+            // Nor are they there when the signals are free again: ctrlc can be had once in a process.
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                // SAFETY: the default disposition runs no code.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
+            for _ in 0..2 {
+                let refused = global().install_exit_hooks(ExitOptions::default());
+                assert!(matches!(refused, Err(ExitHookError::ForeignHandler { signal: 2 })), "{refused:?}");
+            }
+            ExitCode::SUCCESS
+        }
         "tokio-was-first" => current_thread(async {
             let mut heard = Box::pin(tokio::signal::ctrl_c());
             tokio::select! { biased; _ = &mut heard => {}, () = tokio::task::yield_now() => {} }

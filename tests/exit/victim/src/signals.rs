@@ -77,7 +77,8 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
             say("ready");
             wait_for_ever()
         }
-        "tokens" => tokens(kind),
+        "tokens" => tokens(kind, ExitOptions::default()),
+        "tokens-then-exit" => tokens(kind, ExitOptions::default().after(|_| std::process::exit(11))),
         "token-then-return" => {
             let _guards = fleet(global(), kind);
             install(ExitOptions::default()).forget();
@@ -170,6 +171,7 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
             ready(ExitOptions::default())
         }
         "dispositions" => dispositions(),
+        "called-by-another-handler" => called_by_another_handler(),
         "foreign" => {
             let _guards = fleet(global(), kind);
             handle(libc::SIGTERM);
@@ -234,7 +236,7 @@ fn block_on(future: impl Future<Output = ()>) {
 }
 
 /// Many who wait, in each of the ways there are; nothing is cleaned before all have heard.
-fn tokens(kind: Kind) -> Option<ExitCode> {
+fn tokens(kind: Kind, options: ExitOptions) -> Option<ExitCode> {
     let heard = Arc::new(Counter::default());
     let _guards = fleet(global(), kind);
     let all = heard.clone();
@@ -276,7 +278,7 @@ fn tokens(kind: Kind) -> Option<ExitCode> {
         });
     }
     assert!(!token.is_requested() && !token.wait_timeout(Duration::from_millis(5)));
-    ready(ExitOptions::default())
+    ready(options)
 }
 
 const ALL: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
@@ -322,6 +324,32 @@ fn dispositions() -> Option<ExitCode> {
     let theirs = disposition(libc::SIGTERM);
     drop(hooks);
     assert!(disposition(libc::SIGTERM) == theirs && disposition(libc::SIGINT) == before[0]);
+    Some(ExitCode::SUCCESS)
+}
+
+static THEIRS: AtomicUsize = AtomicUsize::new(0);
+
+/// A handler that calls the one that it found.
+extern "C" fn in_front(signal: libc::c_int) {
+    HANDLED.fetch_add(1, SeqCst);
+    // SAFETY: what was found is a handler without `SA_SIGINFO`: a function of this type.
+    let behind = unsafe { std::mem::transmute::<usize, extern "C" fn(libc::c_int)>(THEIRS.load(SeqCst)) };
+    behind(signal);
+}
+
+/// Hooks that are gone are no longer asked, though somebody in front of them goes on to call them.
+fn called_by_another_handler() -> Option<ExitCode> {
+    let _guard = global().guard("pool", || say("pool"));
+    let hooks = install(ExitOptions::default());
+    THEIRS.store(disposition(libc::SIGTERM).0, SeqCst);
+    // SAFETY: the handler does one atomic addition, and what the one does that it has found.
+    unsafe { libc::signal(libc::SIGTERM, in_front as extern "C" fn(libc::c_int) as usize) };
+    drop(hooks);
+    for _ in 0..3 {
+        // SAFETY: takes a number; handled on this thread before it returns.
+        unsafe { libc::raise(libc::SIGTERM) };
+    }
+    say(format!("handled {}", HANDLED.load(SeqCst)));
     Some(ExitCode::SUCCESS)
 }
 
