@@ -480,4 +480,55 @@ mod tests {
         assert_eq!(DIFFERED.load(Relaxed), 0);
         assert_eq!(lock.lock().0.load(Relaxed), own + OTHERS * TURNS);
     }
+
+    #[test]
+    fn each_time_another_comes_the_owner_waits_twice_as_long_for_its_way() {
+        if !fence::is_there() {
+            return;
+        }
+        let lock = owned(0);
+        for patience in [2 * PATIENCE, 4 * PATIENCE] {
+            thread::spawn(|| *lock.lock() += 1).join().expect("it only counts");
+            for _ in 1..patience {
+                *lock.lock() += 1;
+                assert!(!is_let_in(lock));
+            }
+            *lock.lock() += 1;
+            assert!(is_let_in(lock));
+        }
+    }
+
+    #[test]
+    fn whoever_comes_in_between_begins_the_owners_wait_anew() {
+        if !fence::is_there() {
+            return;
+        }
+        let lock = owned(0);
+        let another = || thread::spawn(|| *lock.lock() += 1).join().expect("it only counts");
+        another();
+        for _ in 0..3 {
+            (1..2 * PATIENCE).for_each(|_| *lock.lock() += 1);
+            assert!(!is_let_in(lock));
+            // Nothing is revoked: it has not got its way back, and waits no longer than before.
+            another();
+        }
+        (0..2 * PATIENCE).for_each(|_| *lock.lock() += 1);
+        assert!(is_let_in(lock));
+    }
+
+    #[test]
+    fn a_lock_is_wanted_while_somebody_waits_for_it() {
+        let lock: &'static Biased<u64> = Box::leak(Box::new(Biased::new(0)));
+        let held = lock.lock();
+        assert!(!lock.is_wanted());
+        let waiting = thread::spawn(|| *lock.lock() += 1);
+        let end = Instant::now() + Duration::from_secs(30);
+        while !lock.is_wanted() {
+            assert!(Instant::now() < end, "nobody waits");
+            thread::yield_now();
+        }
+        drop(held);
+        waiting.join().expect("it only counts");
+        assert!(!lock.is_wanted());
+    }
 }

@@ -22,15 +22,21 @@ mod locker;
 mod look;
 #[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod parts;
 pub(crate) mod pile;
 pub(crate) mod queue;
 pub(crate) mod relay;
+#[cfg(test)]
+mod relayed;
 mod release;
 pub(crate) mod shard;
 pub(crate) mod slab;
 mod spot;
 #[cfg(feature = "tokio")]
 mod tally;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tree;
 mod turns;
 

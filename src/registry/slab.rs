@@ -321,4 +321,98 @@ mod tests {
         assert!(slots <= LARGEST as usize, "{slots} slots are kept");
         assert!(slab.vacant.capacity() + slab.roomy.capacity() + slab.pages.capacity() < 1_000);
     }
+
+    #[test]
+    fn a_slot_is_taken_for_as_many_uses_as_it_has_generations_left_and_no_more() {
+        for (uses, is_enough) in [(1, true), (7, true), (8, false)] {
+            let mut slab = Slab::new(1);
+            let Some(key) = put(&mut slab, 'a') else { panic!("there is room") };
+            slab.pages[0].slots[key.index as usize].generation = LAST - 8;
+            assert!(slab.remove(Key { generation: LAST - 8, ..key }).is_some());
+            let taken = slab.occupy_for(uses).map(|(key, _)| key);
+            assert_eq!(taken, is_enough.then_some(Key { generation: LAST - 7, ..key }), "{uses}");
+            // Given up, it is worn by one generation, and nobody's.
+            assert_eq!(slab.pages[0].used, u32::from(is_enough));
+        }
+    }
+
+    #[test]
+    fn a_page_that_was_given_back_in_the_middle_is_used_again_also_when_those_behind_it_are_forgotten() {
+        let mut slab = Slab::new(PAGES);
+        let keys: Vec<Key> = (0..1_000_000).filter_map(|n: u32| put(&mut slab, n)).collect();
+        // The first of the fourth page stays.
+        let (stays, go): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(|key| key.index == start_of(3));
+        for key in go {
+            slab.remove(key);
+        }
+        assert_eq!(stays.len(), 1);
+        let without = |slab: &Slab<u32>| slab.pages.iter().filter(|page| page.slots.is_empty()).count();
+        let (pages, given_back) = (slab.pages.len(), without(&slab));
+        assert!(given_back > 0, "of {pages}");
+        for n in 1..FIRST * pages as u32 {
+            put(&mut slab, n);
+        }
+        assert_eq!((slab.pages.len(), without(&slab)), (pages, 0));
+    }
+
+    #[test]
+    fn a_page_is_as_long_as_a_few_before_it_and_then_twice_that_up_to_a_bound() {
+        let lengths: Vec<u32> = (0..40).map(length_of).collect();
+        let expected = |page: u32| [32, 64, 128, 256, 512, 1_024, 2_048, 4_096][(page / 4).min(7) as usize];
+        assert_eq!(lengths, (0..40).map(expected).collect::<Vec<u32>>());
+        for (page, at) in [(0, 0), (3, 31), (9, 4_095)] {
+            assert_eq!(page_of(start_of(page) + at), (page as usize, at as usize));
+        }
+        let mut slab = Slab::new(PAGES);
+        let places: Vec<u32> = (0..128).filter_map(|n| put(&mut slab, n)).map(|key| key.index).collect();
+        let in_turn = (0..4).flat_map(|page| (0..FIRST).map(move |at| start_of(page) + at));
+        assert_eq!(places, in_turn.collect::<Vec<u32>>());
+    }
+
+    /// So many entries, and where there are slots for how many.
+    fn filled(count: u32) -> (Slab<u32>, Vec<Key>) {
+        let mut slab = Slab::new(PAGES);
+        let keys = (0..count).filter_map(|n| put(&mut slab, n)).collect();
+        (slab, keys)
+    }
+
+    fn lengths(slab: &Slab<u32>) -> Vec<usize> {
+        slab.pages.iter().map(|page| page.slots.len()).collect()
+    }
+
+    #[test]
+    fn what_comes_and_goes_at_the_edge_of_a_page_does_not_give_it_back_each_time() {
+        for (count, expected) in [(1, vec![32]), (33, vec![32; 2]), (129, vec![32, 32, 32, 32, 64])] {
+            let (mut slab, keys) = filled(count);
+            for key in keys.last() {
+                slab.remove(*key);
+            }
+            assert_eq!(lengths(&slab), expected);
+        }
+    }
+
+    #[test]
+    fn a_page_goes_when_another_has_room_and_all_go_after_a_crowd() {
+        let (mut slab, keys) = filled(65);
+        keys[..32].iter().for_each(|key| drop(slab.remove(*key)));
+        assert_eq!(lengths(&slab), [0, 32, 32]);
+        // It is the last, and few: it stays.
+        keys[32..].iter().for_each(|key| drop(slab.remove(*key)));
+        assert_eq!(lengths(&slab), [0, 0, 32]);
+        let (mut slab, keys) = filled(129);
+        keys.iter().for_each(|key| drop(slab.remove(*key)));
+        assert!(slab.pages.is_empty() && slab.roomy.is_empty() && slab.vacant.is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_of_pages_shrinks_with_them() {
+        let (mut slab, keys) = filled(1_000_000);
+        assert!(slab.pages.capacity() > 200);
+        for key in keys.iter().skip(1) {
+            slab.remove(*key);
+        }
+        assert_eq!(slab.pages.len(), 1);
+        let kept = [slab.pages.capacity(), slab.vacant.capacity(), slab.roomy.capacity()];
+        assert!(kept.iter().all(|kept| *kept <= 4), "{kept:?}");
+    }
 }

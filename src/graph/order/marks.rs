@@ -38,3 +38,17 @@ impl Marks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_what_was_noted_last_whether_few_or_many_are_expected() {
+        assert!(matches!(Marks::new(9, 80), Marks::Few(_)) && matches!(Marks::new(10, 80), Marks::Many(_)));
+        for mut marks in [Marks::new(1, 80), Marks::new(80, 80)] {
+            assert_eq!((marks.get(7), marks.set(7, 3), marks.get(7)), (0, 0, 3));
+            assert_eq!((marks.set(7, 4), marks.get(7), marks.get(6)), (3, 4, 0));
+        }
+    }
+}

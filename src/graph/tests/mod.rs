@@ -3,6 +3,7 @@
 mod live;
 mod naive;
 mod ordered;
+mod parts;
 mod random;
 mod size;
 

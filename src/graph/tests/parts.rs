@@ -1,0 +1,64 @@
+//! The parts of the graph, each by itself: hashes of ids, and what is ready.
+
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault};
+
+use crate::graph::map::IdHasher;
+use crate::graph::{ManagerId, Ready, ResourceId, Unit};
+
+fn hash(unit: Unit) -> u64 {
+    BuildHasherDefault::<IdHasher>::default().hash_one(unit)
+}
+
+#[test]
+fn ids_in_a_row_have_hashes_of_their_own_that_spread_over_a_table() {
+    const MANY: u64 = 4_096;
+    let all = |unit: fn(u64) -> Unit| (0..MANY).map(unit).map(hash).collect::<Vec<u64>>();
+    for hashes in [all(|n| Unit::Resource(ResourceId(n))), all(|n| Unit::Manager(ManagerId(n)))] {
+        assert_eq!(hashes.iter().collect::<HashSet<_>>().len() as u64, MANY);
+        // A table takes a bucket by the low bits, and tells apart what is there by the seven highest.
+        let buckets: HashSet<u64> = hashes.iter().map(|hash| hash % MANY).collect();
+        assert!(buckets.len() as u64 > MANY / 2, "{}", buckets.len());
+        let tags: HashSet<u64> = hashes.iter().map(|hash| hash >> 57).collect();
+        assert_eq!(tags.len(), 128);
+    }
+}
+
+#[test]
+fn a_resource_and_a_manager_of_the_same_number_have_different_hashes() {
+    assert!((1..1_000).all(|n| hash(Unit::Resource(ResourceId(n))) != hash(Unit::Manager(ManagerId(n)))));
+}
+
+/// Numbers that look like any.
+fn random(below: u32) -> impl Iterator<Item = u32> {
+    let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+    std::iter::successors(Some(1), next).map(move |state| (state >> 33) as u32 % below)
+}
+
+#[test]
+fn what_is_ready_is_a_set_of_which_the_first_is_found() {
+    for len in [1, 64, 65, 4_096, 5_000] {
+        let (mut ready, mut naive) = (Ready::new(len as usize), BTreeSet::new());
+        let mut numbers = random(len);
+        let mut number = || numbers.next().expect("they never end");
+        for step in 0..3_000 {
+            let (at, end) = (number(), number());
+            // It grows, and then it shrinks.
+            if (step / 500 + step) % 3 == 0 {
+                assert_eq!(ready.remove(at), naive.remove(&at));
+            } else if step % 7 == 0 {
+                let expected = if at < end { naive.range(at..end).next().copied() } else { None };
+                assert_eq!(ready.take_first(at..end), expected);
+                expected.map(|first| naive.remove(&first));
+            } else {
+                assert_eq!(ready.insert(at), naive.insert(at));
+            }
+            assert_eq!(ready.first(), naive.first().copied());
+            assert_eq!(ready.contains(end), naive.contains(&end));
+        }
+        while let Some(first) = naive.pop_first() {
+            assert_eq!(ready.take_first(0..len), Some(first));
+        }
+        assert_eq!((ready.first(), ready.take_first(0..len)), (None, None));
+    }
+}
