@@ -61,7 +61,7 @@ impl Reached {
 }
 
 impl Stretch {
-    fn new(items: Vec<u32>, begun: Duration) -> Stretch {
+    pub(super) fn new(items: Vec<u32>, begun: Duration) -> Stretch {
         let ends = items.iter().map(|_| AtomicU64::new(0)).collect();
         Stretch { items, at: AtomicU64::new(0), begun, ends }
     }
@@ -299,5 +299,74 @@ fn record_all(latencies: &mut Latencies, took: impl Iterator<Item = Duration>) {
     }
     for (place, times) in (0..).zip(short).filter(|(_, times)| *times > 0) {
         latencies.record(Duration::from_nanos(place * STEP + STEP / 2), times);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn micros(micros: u64) -> Duration {
+        Duration::from_micros(micros)
+    }
+
+    #[test]
+    fn a_stretch_knows_how_many_it_has_not_begun() {
+        let stretch = Stretch::new(vec![7, 5, 6], Duration::ZERO);
+        assert_eq!((stretch.rest(), stretch.first()), (3, Some(7)));
+        for done in 0..3 {
+            assert!(stretch.go(Move::Claim, done));
+            assert_eq!(stretch.rest(), 2 - done);
+            let Reached { done: ended, runs } = stretch.reached();
+            assert_eq!((ended, runs), (done, true));
+            assert!(stretch.go(Move::End, done));
+            assert_eq!(stretch.rest(), 2 - done);
+        }
+        let Reached { done, runs } = stretch.reached();
+        assert_eq!((done, runs), (3, false));
+    }
+
+    #[test]
+    fn a_stretch_goes_on_one_step_after_the_other_until_it_is_stopped() {
+        let stretch = Stretch::new(vec![7, 5, 6], Duration::ZERO);
+        for wrong in [(Move::End, 0), (Move::Claim, 1), (Move::End, 1)] {
+            assert!(!stretch.go(wrong.0, wrong.1), "{wrong:?}");
+        }
+        assert!(stretch.go(Move::Claim, 0) && !stretch.go(Move::Claim, 0));
+        assert!(stretch.go(Move::End, 0) && !stretch.go(Move::End, 0));
+        assert!(stretch.go(Move::Claim, 1));
+        let Reached { done, runs } = stretch.stop();
+        assert_eq!((done, runs), (1, true));
+        assert!(!stretch.go(Move::End, 1));
+        let Reached { done, runs } = stretch.reached();
+        assert_eq!((done, runs), (1, true));
+    }
+
+    #[test]
+    fn each_of_a_stretch_begins_when_the_one_before_it_has_ended() {
+        let stretch = Stretch::new(vec![7, 5, 6], micros(3));
+        stretch.ends[0].store(4_000, Ordering::Relaxed);
+        stretch.ends[1].store(9_000, Ordering::Relaxed);
+        assert_eq!([0, 1, 2].map(|place| stretch.beginning(place)), [micros(3), micros(4), micros(9)]);
+        assert_eq!(stretch.end(1), micros(9));
+    }
+
+    #[test]
+    fn the_first_of_several_moments_is_the_one_to_wake_at() {
+        let (first, later) = (Instant::now(), Instant::now() + micros(1));
+        let moments = |limit, patience, notice| Moments { limit, patience, notice }.first();
+        assert_eq!(moments(None, None, None), None);
+        assert_eq!(moments(Some(later), Some(first), None), Some(first));
+        assert_eq!(moments(Some(later), None, Some(first)), Some(first));
+        assert_eq!(moments(Some(first), Some(later), Some(later)), Some(first));
+    }
+
+    #[test]
+    fn short_durations_are_recorded_together_and_long_ones_as_they_are() {
+        let mut latencies = Latencies::default();
+        let took = [10, 31, 32, 40, 4_095, 4_096, 1_000_000];
+        record_all(&mut latencies, took.into_iter().map(Duration::from_nanos));
+        let Latencies::Few(entries) = latencies else { panic!("they are few") };
+        assert_eq!(entries, [(4_096, 1), (1_000_000, 1), (16, 2), (48, 2), (4_080, 1)]);
     }
 }

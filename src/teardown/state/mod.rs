@@ -9,6 +9,8 @@
 mod line;
 mod next;
 mod ready;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
