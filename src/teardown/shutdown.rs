@@ -57,11 +57,11 @@ fn waves(node: &Arc<Node>, options: &Options, start: Instant, mut entry: Entry) 
     let mut wave = 0;
     let (mut sealed_wave, mut late_waves) = (false, 0);
     loop {
-        let offset = start.elapsed();
+        let now = if wave == 0 { start } else { Instant::now() };
+        let offset = now.duration_since(start);
         let selection = Selection { not_ids: skip.clone(), ..Selection::default() };
         let pass_options =
             Options { deadline: Some(deadline.saturating_sub(offset)), seal_at: half, ..options.clone() };
-        let now = if wave == 0 { start } else { Instant::now() };
         // The turn stays for the next waves: who else waits, waits until the last.
         let later = pass(node, &selection, pass_options, now, &mut entry);
         if options.is_cancelled() {
