@@ -121,3 +121,27 @@ impl Graph {
         self.version.moves += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn building_anew_is_thought_to_take_what_lives_and_a_little_for_each_that_is_there() {
+        const LIVE: usize = size_of::<petgraph::graph::Node<Node>>() + 2 * size_of::<(Unit, NodeIndex)>();
+        const LIVE_EDGE: usize = size_of::<petgraph::graph::Edge<Edge>>();
+        let mut graph = Graph::default();
+        for n in 0..30 {
+            for other in n + 1..30 {
+                let (one, other) = (ResourceId(n + 1), ResourceId(other + 1));
+                let units = (Unit::Resource(one), Unit::Resource(other));
+                assert_eq!(graph.connect(one, other, units), Ok(()));
+            }
+        }
+        // A new number for each old node; for each old edge one, and whether it is kept.
+        let old = |nodes: usize, edges: usize| 4 * nodes + 5 * edges;
+        assert_eq!(graph.bytes_to_rebuild(), 30 * LIVE + 435 * LIVE_EDGE + old(30, 435));
+        graph.remove(ResourceId(1));
+        assert_eq!(graph.bytes_to_rebuild(), 29 * LIVE + 406 * LIVE_EDGE + old(30, 435));
+    }
+}

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use crate::cleanup::{CleanupContext, CleanupReason, Work, work};
 use crate::graph::{Seat, Version};
 use crate::id::ResourceId;
 use crate::registry::claim::Claim;
 use crate::registry::entry::{Draft, Extra, Phase};
-use crate::registry::registry;
 use crate::registry::relay::{Course, Move, Runner, Step};
 use crate::registry::tests::{draft, manager};
 use crate::registry::tree::Node;
+use crate::registry::{Ended, Registry, registry};
 
 const CONTEXT: CleanupContext = CleanupContext { reason: CleanupReason::Teardown, deadline: None };
 
@@ -83,9 +84,9 @@ fn telling(tell: &Sender<&'static str>, who: &'static str) -> Draft {
     Draft { work: work(move || tell.send(who).unwrap_or(())), ..draft() }
 }
 
-/// Two pairs, the first of each registered here and the second by another thread, that are alike but for their shards: what
+/// Three pairs, the first of each registered here and the second by another thread, that are alike but for their shards: what
 /// is looked for in the wrong one is found there.
-fn alike(node: &Arc<Node>, tell: &Sender<&'static str>) -> [(ResourceId, ResourceId); 2] {
+fn alike(node: &Arc<Node>, tell: &Sender<&'static str>) -> [(ResourceId, ResourceId); 3] {
     const MANY: usize = 2_000;
     let key = |id: ResourceId| (id.key().index, id.key().generation);
     let here = (0..MANY).map(|_| put(node, telling(tell, "here"))).map(|id| (key(id), id));
@@ -97,8 +98,8 @@ fn alike(node: &Arc<Node>, tell: &Sender<&'static str>) -> [(ResourceId, Resourc
         let there = thread::spawn(there).join().expect("it only registers");
         let pairs = there.into_iter().filter_map(|there| Some((*here.get(&key(there))?, there)));
         let pairs: Vec<_> = pairs.filter(|(here, there)| here.shard() != there.shard()).collect();
-        if let [first, second, ..] = pairs[..] {
-            return [first, second];
+        if let [first, second, third, ..] = pairs[..] {
+            return [first, second, third];
         }
     }
     panic!("no two shards use the same places");
@@ -107,7 +108,7 @@ fn alike(node: &Arc<Node>, tell: &Sender<&'static str>) -> [(ResourceId, Resourc
 #[test]
 fn what_another_thread_registered_is_claimed_from_its_own_shard() {
     let (node, (tell, told)) = (manager(), channel());
-    let [(first, second), (third, fourth)] = alike(&node, &tell);
+    let [(first, second), (third, fourth), _] = alike(&node, &tell);
     let mut before = third;
     assert!(claimed(relay(&node, None, Some(third))).is_some());
     for (next, whose) in [(second, "there"), (first, "here"), (fourth, "there")] {
@@ -117,6 +118,44 @@ fn what_another_thread_registered_is_claimed_from_its_own_shard() {
         assert!(!registry().is_live(before));
         before = next;
     }
+}
+
+#[test]
+fn what_another_thread_registered_is_begun_and_ended_in_its_own_shard() {
+    let (node, (tell, told)) = (manager(), channel());
+    for (here, there) in alike(&node, &tell) {
+        for (id, whose) in [(there, "there"), (here, "here")] {
+            let (weight, work) = Registry::begin_plain(id).expect("it is plain and live");
+            drop(work.begin(&CONTEXT));
+            assert_eq!(told.try_recv(), Ok(whose));
+            registry().finish_plain(&Ended::plain(id, weight), Duration::ZERO);
+            assert!(!registry().is_live(id));
+        }
+    }
+}
+
+#[test]
+fn who_does_not_listen_any_more_is_not_told_and_the_others_are() {
+    let node = manager();
+    let ([tell, also], told) = {
+        let (tell, told) = channel();
+        ([tell.clone(), tell], told)
+    };
+    let observe = |tell: Sender<(ResourceId, &'static str)>, who: &'static str| {
+        registry().observe(Arc::new(move |id, _| tell.send((id, who)).unwrap_or(())))
+    };
+    let (first, _second) = (observe(tell, "first"), observe(also, "second"));
+    let heard_of = |id: ResourceId| {
+        registry().watch(id);
+        let Claim::Job(job) = registry().claim(id, |_| false) else { panic!("it is live") };
+        registry().finish(&job.ended(), Ok(()), Duration::ZERO, None);
+        let mut heard: Vec<_> = told.try_iter().filter(|(of, _)| *of == id).map(|(_, who)| who).collect();
+        heard.sort_unstable();
+        heard
+    };
+    assert_eq!(heard_of(put(&node, draft())), ["first", "second"]);
+    drop(first);
+    assert_eq!(heard_of(put(&node, draft())), ["second"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::cleanup::work;
@@ -9,6 +10,8 @@ use crate::config::ManagerConfig;
 use crate::id::{Label, ResourceId};
 use crate::registry::claim::Claim;
 use crate::registry::entry::{Draft, Phase};
+use crate::registry::shard::Shard;
+use crate::registry::spot::Spot;
 use crate::registry::tree::{Node, Seed};
 use crate::registry::{Ended, Registry, registry};
 use crate::resource::{Category, Priority};
@@ -77,7 +80,7 @@ fn the_first_cleanups_are_all_timed_and_of_the_others_each_counts_for_as_many_as
     if cfg!(castoff_eager) {
         return;
     }
-    let node = manager();
+    let (node, mut counted) = (manager(), 0);
     for nth in 0..1_600 {
         let id = put(&node);
         let number = registry().with(id, |entry| entry.number).expect("it is live");
@@ -85,6 +88,63 @@ fn the_first_cleanups_are_all_timed_and_of_the_others_each_counts_for_as_many_as
         let expected = if nth < 1_024 { 1 } else { 256 * u64::from(number.is_multiple_of(256)) };
         assert_eq!((weight.0, weight.is_timed()), (expected, expected > 0), "{nth}: {number}");
         registry().finish_plain(&Ended::plain(id, weight), Duration::ZERO);
+        counted += expected;
     }
-    assert_eq!(registry().live_count(&node), 0);
+    let stats = registry().stats(&node);
+    assert_eq!((stats.live, stats.cleaned, stats.cleanup_latency.count()), (0, 1_600, counted));
+}
+
+#[test]
+fn so_many_are_not_timed_as_there_are_up_to_the_next_that_is() {
+    if cfg!(castoff_eager) {
+        return;
+    }
+    let mut shard = Shard::new(1);
+    let at = shard.join(manager());
+    let member = shard.members.get_mut(at).expect("it has just come");
+    for timed in [0, 1_023] {
+        member.timed = timed;
+        assert_eq!(member.untimed_after(5), 0);
+    }
+    member.timed = 1_024;
+    let untimed = [0, 255, 256, 300].map(|number| member.untimed_after(number));
+    assert_eq!(untimed, [255, 0, 255, 211]);
+}
+
+#[test]
+fn whichever_ends_the_others_are_seen_and_whoever_comes_later_is_the_newest() {
+    let node = manager();
+    let mut ids: Vec<ResourceId> = (0..6).map(|_| put(&node)).collect();
+    for at in [5, 0, 2, 1] {
+        assert!(registry().take_back(ids.remove(at)).is_some());
+        let mut seen = Vec::new();
+        registry().scan(&node, |found| seen.push(found.id));
+        assert!(seen.iter().eq(ids.iter().rev()), "{seen:?} {ids:?}");
+    }
+    ids.push(put(&node));
+    let mut seen = Vec::new();
+    registry().scan(&node, |found| seen.push(found.id));
+    assert!(seen.iter().eq(ids.iter().rev()), "{seen:?} {ids:?}");
+}
+
+#[test]
+fn a_manager_that_ends_leaves_what_it_has_counted_with_its_parent() {
+    let parent = manager();
+    let (name, created_at, config) = (Label::from("c"), Location::caller(), ManagerConfig::default());
+    let child = registry().new_node(Seed { name, created_at, config, parent: Some(parent.clone()) });
+    let id = put(&child);
+    let Claim::Job(job) = registry().claim(id, |_| false) else { panic!("it is live") };
+    registry().finish(&job.ended(), Ok(()), Duration::ZERO, None);
+    child.abandoned.store(true, Relaxed);
+    registry().retire(&child);
+    assert!(parent.children.lock().is_empty());
+    let stats = registry().stats(&parent);
+    assert_eq!((stats.registered, stats.cleaned), (1, 1));
+}
+
+#[test]
+fn a_spot_that_is_used_again_and_again_is_left_after_so_many_others() {
+    let mut spot = Spot::new();
+    let stays: Vec<bool> = (0..4).map(|_| spot.stays(3)).collect();
+    assert_eq!(stays, [true, true, false, false]);
 }

@@ -3,8 +3,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault};
 
+use super::needs;
 use crate::graph::map::IdHasher;
-use crate::graph::{ManagerId, Ready, ResourceId, Unit};
+use crate::graph::{Chosen, Graph, Place, Ready, Seat, Unit};
+use crate::id::{ManagerId, ResourceId, Stamp};
+use crate::resource::Priority;
 
 fn hash(unit: Unit) -> u64 {
     BuildHasherDefault::<IdHasher>::default().hash_one(unit)
@@ -61,4 +64,49 @@ fn what_is_ready_is_a_set_of_which_the_first_is_found() {
         }
         assert_eq!((ready.first(), ready.take_first(0..len)), (None, None));
     }
+}
+
+/// A chain in which each depends on the next, from the first.
+fn chain(of: u64) -> Graph {
+    let mut graph = Graph::default();
+    for n in 1..of {
+        assert_eq!(needs(&mut graph, n, n + 1), Ok(()));
+    }
+    graph
+}
+
+#[test]
+fn the_dead_stay_until_they_are_more_than_the_living_and_some() {
+    let mut graph = chain(200);
+    // 200 nodes and 199 edges; each that ends leaves one of both.
+    for n in 1..=115 {
+        graph.remove(ResourceId(n));
+    }
+    assert_eq!((graph.graph.node_count(), graph.graph.edge_count()), (200, 199));
+    graph.remove(ResourceId(116));
+    assert_eq!((graph.graph.node_count(), graph.graph.edge_count()), (84, 83));
+}
+
+#[test]
+fn a_seat_from_before_all_had_gone_is_not_taken_for_one_of_now() {
+    let mut graph = chain(2);
+    let chosen = |id: u64| Chosen {
+        id: ResourceId(id),
+        manager: ManagerId(0),
+        priority: Priority::Medium,
+        stamp: Stamp { turn: 0, shard: 0, number: id },
+    };
+    let root = Place { manager: ManagerId(0), parent: None, stamp: Stamp { turn: 0, shard: 0, number: 0 } };
+    let order = graph.order(&[root], &[chosen(1), chosen(2)], false);
+    assert_eq!(graph.seat(ResourceId(2), order.seats[1], order.version), order.seats[1]);
+    assert!(!graph.has_grown(order.version));
+    for id in [1, 2] {
+        graph.remove(ResourceId(id));
+    }
+    assert_eq!(graph.seat(ResourceId(2), order.seats[1], order.version), Seat::NOWHERE);
+    for (dependent, dependency) in [(3, 4), (1, 2)] {
+        assert_eq!(needs(&mut graph, dependent, dependency), Ok(()));
+    }
+    assert!(graph.has_grown(order.version));
+    assert_eq!(graph.seat(ResourceId(2), order.seats[1], order.version), Seat(3));
 }
