@@ -25,6 +25,16 @@ impl Mutant {
         let path = self.file.trim_start_matches("src/");
         path.split(['/', '.']).next().unwrap_or(path)
     }
+
+    /// As survivors.txt has it.
+    pub(crate) fn line(&self) -> String {
+        format!("{}: {}", self.file, self.name)
+    }
+
+    /// The same with its place.
+    pub(crate) fn placed(&self) -> String {
+        format!("{}:{}: {}", self.file, self.from.0, self.name)
+    }
 }
 
 /// Numbered from 1: 0 is the source as it is.

@@ -31,6 +31,12 @@ impl Program {
         Program { path, name, folder: tree.join("tests/sanitized") }
     }
 
+    /// Another when it was built again.
+    pub(crate) fn version(&self) -> String {
+        let built = self.path.metadata().and_then(|program| program.modified());
+        format!("{} {built:?}", self.path.display())
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.current_dir(&self.folder).stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
