@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use crate::cleanup::work;
 use crate::config::ManagerConfig;
+use crate::error::CleanupErrorKind;
 use crate::id::{Label, ResourceId};
-use crate::registry::claim::Claim;
-use crate::registry::entry::{Draft, Phase};
+use crate::registry::claim::{Begun, Claim, Weight};
+use crate::registry::entry::{Draft, Phase, Plain};
 use crate::registry::shard::Shard;
 use crate::registry::spot::Spot;
 use crate::registry::tree::{Node, Seed};
 use crate::registry::{Ended, Registry, registry};
-use crate::resource::{Category, Priority};
+use crate::resource::{Category, Priority, ResourceState};
 
 pub(super) fn manager() -> Arc<Node> {
     let (name, created_at, config) = (Label::from("m"), Location::caller(), ManagerConfig::default());
@@ -147,4 +148,50 @@ fn a_spot_that_is_used_again_and_again_is_left_after_so_many_others() {
     let mut spot = Spot::new();
     let stays: Vec<bool> = (0..4).map(|_| spot.stays(3)).collect();
     assert_eq!(stays, [true, true, false, false]);
+}
+
+#[test]
+fn what_is_not_like_most_others_is_not_begun_as_they_are() {
+    let node = manager();
+    let (below, above) = (put(&node), put(&node));
+    registry().add_dependency(&node, above, below).expect("both are live");
+    let entering = registry().insert(&node, draft(), Phase::Entering, false);
+    let with_more = Draft { extra: Some(Box::default()), ..draft() };
+    let with_more = registry().insert(&node, with_more, Phase::Live, false);
+    for id in [below, entering, with_more] {
+        assert!(Registry::begin_plain(id).is_none());
+    }
+    let (weight, _) = Registry::begin_plain(put(&node)).expect("it is like most others");
+    assert!(weight.is_timed());
+}
+
+#[test]
+fn what_was_not_to_be_timed_is_in_no_statistics_of_time() {
+    let node = manager();
+    for (timed, expected) in [(true, 1), (false, 1), (true, 2)] {
+        let id = put(&node);
+        let Claim::Job(job) = registry().claim(id, |_| false) else { panic!("it is live") };
+        let ended = if timed { job.ended() } else { Ended::plain(id, Weight::NONE) };
+        registry().finish(&ended, Ok(()), Duration::from_millis(1), None);
+        assert_eq!(registry().stats(&node).cleanup_latency.count(), expected);
+    }
+}
+
+#[test]
+fn while_there_is_a_guard_it_can_ask_how_its_resource_has_ended() {
+    let node = manager();
+    let plain = Plain {
+        text: "plain",
+        category: Category::Event.known().expect("it is one of castoff's own"),
+        priority: Priority::Medium,
+        created_at: Location::caller(),
+    };
+    for id in [put(&node), registry().insert_plain(&node, plain, work(|| ()))] {
+        let Claim::Job(job) = registry().claim(id, |_| false) else { panic!("it is live") };
+        registry().finish(&job.ended(), Err(CleanupErrorKind::Cancelled), Duration::ZERO, None);
+        assert_eq!(registry().state(id), ResourceState::Failed);
+        let Begun::Ended(ending, _) = registry().begin(id, Box::new(()), false) else { panic!("it is over") };
+        assert!(ending.phase == Phase::Failed && ending.error.is_some());
+        assert_eq!(registry().state(id), ResourceState::Released);
+    }
 }

@@ -1,23 +1,30 @@
 //! The parts of the graph, each by itself: hashes of ids, and what is ready.
 
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{BuildHasher, BuildHasherDefault};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash};
 
-use super::needs;
+use petgraph::graph::NodeIndex;
+
+use super::{across, manager, needs};
 use crate::graph::map::IdHasher;
 use crate::graph::{Chosen, Graph, Place, Ready, Seat, Unit};
 use crate::id::{ManagerId, ResourceId, Stamp};
 use crate::resource::Priority;
 
-fn hash(unit: Unit) -> u64 {
-    BuildHasherDefault::<IdHasher>::default().hash_one(unit)
+fn hash(of: impl Hash) -> u64 {
+    BuildHasherDefault::<IdHasher>::default().hash_one(of)
 }
 
 #[test]
 fn ids_in_a_row_have_hashes_of_their_own_that_spread_over_a_table() {
     const MANY: u64 = 4_096;
-    let all = |unit: fn(u64) -> Unit| (0..MANY).map(unit).map(hash).collect::<Vec<u64>>();
-    for hashes in [all(|n| Unit::Resource(ResourceId(n))), all(|n| Unit::Manager(ManagerId(n)))] {
+    let all = |hash: fn(u64) -> u64| (0..MANY).map(hash).collect::<Vec<u64>>();
+    for hashes in [
+        all(|n| hash(Unit::Resource(ResourceId(n)))),
+        all(|n| hash(Unit::Manager(ManagerId(n)))),
+        all(|n| hash(NodeIndex::<u32>::new(n as usize))),
+        all(|n| hash(n as usize)),
+    ] {
         assert_eq!(hashes.iter().collect::<HashSet<_>>().len() as u64, MANY);
         // A table takes a bucket by the low bits, and tells apart what is there by the seven highest.
         let buckets: HashSet<u64> = hashes.iter().map(|hash| hash % MANY).collect();
@@ -109,4 +116,24 @@ fn a_seat_from_before_all_had_gone_is_not_taken_for_one_of_now() {
     }
     assert!(graph.has_grown(order.version));
     assert_eq!(graph.seat(ResourceId(2), order.seats[1], order.version), Seat(3));
+}
+
+#[test]
+fn a_manager_stands_where_it_does_while_any_edge_across_is_left() {
+    let [above, between, below, other] = [1, 2, 3, 4].map(manager);
+    let mut graph = Graph::default();
+    for (dependent, dependency) in
+        [((11, above), (21, between)), ((41, other), (22, between)), ((23, between), (31, below))]
+    {
+        assert_eq!(across(&mut graph, dependent, dependency), Ok(()));
+    }
+    // As many edges lead to it as away from it.
+    graph.remove(ResourceId(41));
+    assert!(across(&mut graph, (32, below), (12, above)).is_err());
+    // None leads away.
+    graph.remove(ResourceId(23));
+    assert!(across(&mut graph, (24, between), (12, above)).is_err());
+    // None is left.
+    graph.remove(ResourceId(11));
+    assert_eq!(across(&mut graph, (24, between), (12, above)), Ok(()));
 }
