@@ -2,6 +2,7 @@
 //! is not like most others is left to the long way.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Sender, channel};
@@ -14,6 +15,7 @@ use crate::id::ResourceId;
 use crate::registry::claim::Claim;
 use crate::registry::entry::{Draft, Extra, Phase};
 use crate::registry::relay::{Course, Move, Runner, Step};
+use crate::registry::slab::Key;
 use crate::registry::tests::{draft, manager};
 use crate::registry::tree::Node;
 use crate::registry::{Ended, Registry, registry};
@@ -77,30 +79,41 @@ fn nothing_is_done_that_the_caller_does_not_want_any_more() {
     assert_eq!((registry().is_live(first), phase(second)), (false, Some(Phase::Live)));
 }
 
-/// Who was cleaned, as its work says.
-fn telling(tell: &Sender<&'static str>, who: &'static str) -> Draft {
-    let tell = tell.clone();
-    // The other end is there until the test ends.
-    Draft { work: work(move || tell.send(who).unwrap_or(())), ..draft() }
-}
+/// A resource, and the number that its work tells.
+type Told = (ResourceId, usize);
 
-/// Three pairs, the first of each registered here and the second by another thread, that are alike but for their shards: what
-/// is looked for in the wrong one is found there.
-fn alike(node: &Arc<Node>, tell: &Sender<&'static str>) -> [(ResourceId, ResourceId); 3] {
-    const MANY: usize = 2_000;
-    let key = |id: ResourceId| (id.key().index, id.key().generation);
-    let here = (0..MANY).map(|_| put(node, telling(tell, "here"))).map(|id| (key(id), id));
-    let here: HashMap<(u32, u32), ResourceId> = here.collect();
-    // One that is a guest in this thread's shard is none of those wanted.
+/// Three pairs of resources, the first of each registered by another thread than the second, that are alike but for their
+/// shards: what is looked for in the wrong one is found there.
+fn alike(node: &Arc<Node>, tell: &Sender<usize>) -> [(Told, Told); 3] {
+    const MANY: usize = 1_000;
+    let mut by_key: HashMap<(u32, u32), Told> = HashMap::new();
+    let (mut pairs, mut next) = (Vec::new(), 0);
+    // A thread may be a guest in a shard that another has, or find places that were used more often.
     for _ in 0..100 {
-        let (node, tell) = (node.clone(), tell.clone());
-        let there = move || (0..MANY).map(|_| put(&node, telling(&tell, "there"))).collect::<Vec<_>>();
-        let there = thread::spawn(there).join().expect("it only registers");
-        let pairs = there.into_iter().filter_map(|there| Some((*here.get(&key(there))?, there)));
-        let pairs: Vec<_> = pairs.filter(|(here, there)| here.shard() != there.shard()).collect();
+        let (node, tell, first) = (node.clone(), tell.clone(), next);
+        let register = move || {
+            let telling = |number: usize| {
+                let tell = tell.clone();
+                // The other end is there until the test ends.
+                Draft { work: work(move || tell.send(number).unwrap_or(())), ..draft() }
+            };
+            let put = |number| (put(&node, telling(number)), number);
+            (first..first + MANY).map(put).collect::<Vec<Told>>()
+        };
+        for told in thread::spawn(register).join().expect("it only registers") {
+            let Key { index, generation } = told.0.key();
+            match by_key.entry((index, generation)) {
+                Entry::Occupied(other) if other.get().0.shard() != told.0.shard() => {
+                    pairs.push((other.remove(), told));
+                }
+                Entry::Occupied(_) => {}
+                Entry::Vacant(place) => drop(place.insert(told)),
+            }
+        }
         if let [first, second, third, ..] = pairs[..] {
             return [first, second, third];
         }
+        next += MANY;
     }
     panic!("no two shards use the same places");
 }
@@ -109,12 +122,12 @@ fn alike(node: &Arc<Node>, tell: &Sender<&'static str>) -> [(ResourceId, Resourc
 fn what_another_thread_registered_is_claimed_from_its_own_shard() {
     let (node, (tell, told)) = (manager(), channel());
     let [(first, second), (third, fourth), _] = alike(&node, &tell);
-    let mut before = third;
-    assert!(claimed(relay(&node, None, Some(third))).is_some());
-    for (next, whose) in [(second, "there"), (first, "here"), (fourth, "there")] {
+    let mut before = third.0;
+    assert!(claimed(relay(&node, None, Some(before))).is_some());
+    for (next, number) in [second, first, fourth] {
         let step = claimed(relay(&node, Some(before), Some(next)));
         drop(step.expect("it is plain and live").begin(&CONTEXT));
-        assert_eq!(told.try_recv(), Ok(whose));
+        assert_eq!(told.try_recv(), Ok(number));
         assert!(!registry().is_live(before));
         before = next;
     }
@@ -123,15 +136,17 @@ fn what_another_thread_registered_is_claimed_from_its_own_shard() {
 #[test]
 fn what_another_thread_registered_is_begun_and_ended_in_its_own_shard() {
     let (node, (tell, told)) = (manager(), channel());
-    for (here, there) in alike(&node, &tell) {
-        for (id, whose) in [(there, "there"), (here, "here")] {
-            let (weight, work) = Registry::begin_plain(id).expect("it is plain and live");
-            drop(work.begin(&CONTEXT));
-            assert_eq!(told.try_recv(), Ok(whose));
-            registry().finish_plain(&Ended::plain(id, weight), Duration::ZERO);
-            assert!(!registry().is_live(id));
-        }
+    let pairs = alike(&node, &tell);
+    // A lane of this thread's own is needed for it to be taken for that of another.
+    let own = put(&node, draft());
+    for (id, number) in pairs.into_iter().flat_map(|(one, other)| [one, other]) {
+        let (weight, work) = Registry::begin_plain(id).expect("it is plain and live");
+        drop(work.begin(&CONTEXT));
+        assert_eq!(told.try_recv(), Ok(number));
+        registry().finish_plain(&Ended::plain(id, weight), Duration::ZERO);
+        assert!(!registry().is_live(id));
     }
+    assert!(registry().is_live(own));
 }
 
 #[test]
