@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use castoff::{Cleanup, ManagerConfig, ResourceGuard, ResourceManager, TeardownReport};
+use castoff::{Cleanup, ManagerConfig, ResourceGuard, ResourceId, ResourceManager, TeardownReport};
 
 use crate::support::{
     DropCounter, Gate, Hang, LIMIT, OrderLog, PATIENCE, lock, manager, manager_with, until,
@@ -111,5 +111,41 @@ fn what_the_end_of_one_lets_go_on_is_begun_at_once_and_together() {
         let report = meeting(&manager_with(never));
         assert!(report.is_success(), "{report}");
         assert_eq!(report.cleaned(), 4);
+    });
+}
+
+#[test]
+fn what_is_given_up_is_seen_to_also_when_every_thread_has_waited_for_work_before() {
+    watchdog(LIMIT, || {
+        let (manager, hang) = (manager(), Hang::new());
+        let together = || {
+            let (come, both) = (Arc::new(Mutex::new(0)), Gate::new("the other of two"));
+            move || {
+                *lock(&come) += 1;
+                if *lock(&come) == 2 {
+                    both.open();
+                }
+                both.wait();
+            }
+        };
+        let short = || manager.resource("stuck").timeout(Duration::from_millis(50));
+        // Level by level, from what goes last: two, and one, in turns. While there is one, a thread waits.
+        let last = [(); 2].map(|()| short().guard(hang.cleanup()).unwrap());
+        let mut below: Vec<ResourceId> = last.iter().map(ResourceGuard::id).collect();
+        let mut guards = Vec::from(last);
+        for _ in 0..3 {
+            let one = manager.resource("one").depends_on_all(below.iter().copied()).guard(|| ()).unwrap();
+            let meet = together();
+            let two = [(); 2].map(|()| {
+                let two = manager.resource("two").timeout(LIMIT).depends_on(&one);
+                two.guard(meet.clone()).unwrap()
+            });
+            below = two.iter().map(ResourceGuard::id).collect();
+            guards.push(one);
+            guards.extend(two);
+        }
+        let report = manager.teardown().concurrency(2).run();
+        assert_eq!((report.cleaned(), report.timed_out()), (9, 2));
+        shortly(move || hang.release());
     });
 }
