@@ -100,7 +100,9 @@ fn one_teardown_at_a_time_has_the_turn_and_does_what_is_asked_of_it_meanwhile() 
     let (queue, done) = (Queue::default(), Arc::new(AtomicUsize::new(0)));
     let request = || {
         let done = done.clone();
-        Box::new(move || drop(done.fetch_add(1, Relaxed)))
+        Box::new(move || {
+            done.fetch_add(1, Relaxed);
+        })
     };
     assert!(!queue.may_be_busy() && queue.ask(request()).is_err());
     let turn = queue.enter(None).expect("nobody has it");

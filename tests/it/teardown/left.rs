@@ -52,7 +52,7 @@ fn told_within(deadline: Duration, has_last_resort: bool) -> (Instant, Instant, 
     }
     let _one = resource.guard_with_context(move |cx| *lock(&tells) = cx.deadline()).unwrap();
     let before = Instant::now();
-    manager.teardown().deadline(deadline).run();
+    assert!(manager.teardown().deadline(deadline).run().is_success());
     let told = *lock(&told);
     (before, Instant::now(), told)
 }
