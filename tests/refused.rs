@@ -108,7 +108,8 @@ impl World {
                 ResourceEvent::CleanupFailed { .. } => "failed",
                 _ => return,
             };
-            lock(&hears).push(format!("{word} {}", event.label().map_or("", |label| &**label)));
+            let of = event.label().filter(|_| event.id().is_some());
+            lock(&hears).push(format!("{word} {}", of.map_or("nothing", |label| &**label)));
         });
         World { manager, told, ran: Arc::default(), _subscription: subscription }
     }
@@ -342,6 +343,55 @@ fn what_needs_a_thread_of_its_own_for_good_says_that_there_is_none() {
         assert_eq!(source.raw_os_error(), Some(libc::EAGAIN));
         let watch = manager.watch_memory(Duration::from_secs(1));
         assert_eq!(watch.expect_err("nobody can look").raw_os_error(), Some(libc::EAGAIN));
+    });
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn a_subscriber_of_tracing_is_warned_of_each() {
+    use tracing::span::{Attributes, Id, Record};
+
+    /// Writes down each event.
+    struct Writer(Arc<Mutex<String>>);
+
+    impl tracing::field::Visit for Writer {
+        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+            lock(&self.0).push_str(&format!(" {field}={value:?}"));
+        }
+    }
+
+    impl tracing::Subscriber for Writer {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.is_event()
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            lock(&self.0).push_str(&format!("\n{}", event.metadata().level()));
+            event.record(&mut Writer(self.0.clone()));
+        }
+
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    alone(|| {
+        let (world, text) = (World::new(), Arc::default());
+        refuse_threads();
+        tracing::subscriber::with_default(Writer(Arc::clone(&text)), || {
+            drop(world.manager.resource("limited").timeout(LIMIT).guard(world.step("limited")));
+        });
+        world.assert_told(&["unwatched limited", "cleaned limited"]);
+        let text = lock(&text);
+        let warned =
+            text.lines().find(|line| line.starts_with("WARN message=cleanup without a thread of its own"));
+        assert!(warned.is_some_and(|line| line.contains("resource=\"limited\"")), "{text}");
     });
 }
 
