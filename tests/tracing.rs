@@ -180,6 +180,32 @@ fn failures_leaks_and_slow_cleanups_are_warnings_that_say_where() {
 }
 
 #[test]
+fn what_is_deferred_late_too_many_or_after_the_end_is_told_as_that() {
+    let manager = ResourceManager::isolated("odd ones", ManagerConfig::default().max_resources(2));
+    subscribe();
+    let pool = manager.guard("deferred pool", || ());
+    let server = manager.resource("its server").depends_on(&pool).guard(|| ()).expect("it fits");
+    let _one_too_many = manager.guard("one too many", || ());
+    assert_told("one too many", &["WARN message=limit exceeded", "limit=2"]);
+    drop(pool);
+    assert_told("deferred pool", &["DEBUG message=deferred"]);
+    drop(server);
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let stuck = manager.resource("late one").timeout(Duration::from_millis(20));
+    drop(stuck.guard(move || ended.recv().unwrap_or(())).expect("it fits"));
+    drop(end);
+    let start = Instant::now();
+    while !told().lines.iter().any(|line| line.contains("late one") && line.contains("ended late")) {
+        assert!(start.elapsed() < Duration::from_secs(60), "its end is not told");
+        std::thread::yield_now();
+    }
+    assert_told("late one", &["WARN message=cleanup ended late", " after="]);
+    assert_eq!(manager.shutdown().cleaned(), 1);
+    drop(manager.guard("after the end", || ()));
+    assert_told("after the end", &["WARN message=registered after shutdown"]);
+}
+
+#[test]
 fn the_cleanups_of_a_teardown_are_spans_within_its_span_also_on_helper_threads() {
     let manager = manager("nested");
     let _guards = [manager.guard("first of two", || ()), manager.guard("second of two", || ())];
