@@ -177,3 +177,38 @@ fn what_castoffs_runtime_waits_by_is_not_told_and_another_runtimes_is() {
         assert_empty(&since(&before));
     });
 }
+
+#[test]
+fn who_answers_for_a_server_on_every_address_does_not_answer_for_what_it_accepted() {
+    alone(|| {
+        for (bound, called) in [("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "[::1]")] {
+            let Ok(server) = TcpListener::bind(bound) else { continue };
+            let port = server.local_addr().expect("it is bound").port();
+            let before = capture();
+            // By the address that it is called at.
+            let guard = claim("addr", format!("{called}:{port}"));
+            let client = TcpStream::connect((called.trim_matches(['[', ']']), port)).expect("it listens");
+            let (accepted, _) = server.accept().expect("a connection");
+            let delta = since(&before);
+            let (begin, fd) = (format!("{called}:{port} -> "), format!("(fd {})", accepted.as_raw_fd()));
+            let told = |it: &String| it.contains(&begin) && it.ends_with(&fd);
+            assert!(delta.sockets.len() == 1 && delta.sockets.iter().all(told), "{called}: {delta}");
+            drop((client, guard));
+        }
+    });
+}
+
+#[test]
+fn an_address_that_is_no_numbers_is_answered_for_as_it_is_written() {
+    alone(|| {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixListener};
+        let before = capture();
+        let name = format!("castoff-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("it is short");
+        let _server = UnixListener::bind_addr(&address).expect("nobody has it");
+        assert_eq!(since(&before).sockets.len(), 1);
+        let _guard = claim("addr", format!("@{name}"));
+        assert_empty(&since(&before));
+    });
+}
