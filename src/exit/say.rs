@@ -126,3 +126,54 @@ fn behind(root: &Arc<Node>, id: ResourceId) -> usize {
     }
     found.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use super::*;
+    use crate::cleanup::work;
+    use crate::config::ManagerConfig;
+    use crate::registry::entry::{Draft, Phase};
+    use crate::registry::tree::Seed;
+    use crate::resource::{Category, Priority};
+
+    fn node(parent: Option<Arc<Node>>) -> Arc<Node> {
+        let (name, created_at, config) = (Label::from("m"), Location::caller(), ManagerConfig::default());
+        registry().new_node(Seed { name, created_at, config, parent })
+    }
+
+    fn put(node: &Arc<Node>, label: &'static str) {
+        let draft = Draft {
+            label: Label::from(label),
+            category: Category::Event,
+            priority: Priority::Medium,
+            created_at: Location::caller(),
+            work: work(|| ()),
+            extra: None,
+        };
+        registry().insert(node, draft, Phase::Live, false);
+    }
+
+    #[test]
+    fn what_is_left_is_counted_once_and_the_first_few_are_named() {
+        let above = node(None);
+        let below = node(Some(above.clone()));
+        assert_eq!(left(&[above.clone()]), "everything was cleaned");
+        put(&below, "pool");
+        let both = [below.clone(), above.clone()];
+        let one = left(&both);
+        let start = format!("1 resource was not cleaned: `pool` ({}:", file!());
+        assert!(one.starts_with(&start) && one.ends_with(')'), "{one}");
+        put(&above, "server");
+        let two = left(&both);
+        assert!(
+            two.starts_with("2 resources were not cleaned: `pool` (") && two.contains("), `server` ("),
+            "{two}"
+        );
+        (0..NAMED).for_each(|_| put(&above, "session"));
+        let many = left(&both);
+        assert!(many.starts_with(&format!("{} resources were not cleaned: ", NAMED + 2)), "{many}");
+        assert!(many.ends_with(") and 2 more"), "{many}");
+    }
+}

@@ -190,6 +190,20 @@ fn what_a_later_wave_took_up_again_has_one_outcome() {
 }
 
 #[test]
+fn what_could_not_be_listed_is_counted_over_all_waves() {
+    let (mut report, mut later) = (mixed(), mixed());
+    later.count_skipped(Category::Network);
+    later.count_skipped(Category::Database);
+    report.count_skipped(Category::Database);
+    report.append(later, ms(80));
+    // The one that was skipped in both has its later outcome alone.
+    assert_eq!((report.unlisted(), report.processed()), (3, 6 + 7 + 3));
+    let of = |category| report.by_category().iter().find(|one| one.category == category);
+    assert_eq!(of(Category::Database).map(|one| (one.failed, one.skipped)), Some((3 + 3, 1 + 2)));
+    assert_eq!(of(Category::Network).map(|one| (one.cleaned, one.skipped)), Some((2, 1)));
+}
+
+#[test]
 fn reasons_name_one_or_several_dependents() {
     let one = vec![Label::from("web")];
     let two = vec![Label::from("web"), Label::from("ui")];
