@@ -388,3 +388,104 @@ fn what_is_asked_for_in_advance_is_enough() {
         }
     });
 }
+
+#[test]
+fn so_many_that_not_even_their_ids_fit_are_counted_as_skipped_too() {
+    let _alone = alone();
+    watchdog(|| {
+        let world = World::unlinked(MANY);
+        let (report, refused) = scarce(|| world.manager.teardown().deadline(Duration::ZERO).run());
+        assert!(refused > 0, "memory was never refused");
+        world.log.ran_once_each(0);
+        assert_eq!((report.processed(), report.skipped().len() + report.unlisted()), (MANY, MANY));
+        assert_eq!(report.by_category().iter().map(|one| one.skipped).sum::<usize>(), MANY);
+    });
+}
+
+#[test]
+fn failures_are_listed_for_as_long_as_there_is_room_and_counted_beyond() {
+    let _alone = alone();
+    watchdog(|| {
+        let manager = ResourceManager::isolated("scarce", ManagerConfig::default());
+        let _guards: Vec<_> = (0..SOME).map(|_| manager.guard("bad", || Err("disk full"))).collect();
+        let (report, refused) = scarce(|| manager.cleanup());
+        assert!(refused > 0, "memory was never refused");
+        assert_eq!((report.failed(), report.processed()), (SOME, SOME));
+        assert_eq!(report.timeline().len() + report.unlisted(), SOME);
+        assert!(report.unlisted() > 0 && !report.timeline().is_empty() && !report.errors().is_empty());
+        assert_eq!(report.by_category().iter().map(|one| one.failed).sum::<usize>(), SOME);
+    });
+}
+
+#[test]
+fn what_another_thread_still_cleans_is_waited_for_once_and_in_no_later_slice() {
+    let _alone = alone();
+    watchdog(|| {
+        let config = ManagerConfig::default().default_timeout(Duration::from_secs(1));
+        let (manager, log) = (ResourceManager::isolated("scarce", config), Log::new(SOME));
+        let _guards: Vec<_> = (0..SOME).map(|n| manager.guard("one", log.cleanup(n))).collect();
+        let (begin, begun) = mpsc::channel::<()>();
+        let (end, ended) = mpsc::channel::<()>();
+        let stuck = manager.guard("stuck", move || {
+            begin.send(()).unwrap_or(());
+            ended.recv().unwrap_or_default();
+        });
+        let dropper = std::thread::spawn(move || drop(stuck));
+        begun.recv().expect("its cleanup begins");
+        let (report, refused) = scarce(|| manager.cleanup());
+        assert!(refused > 0, "memory was never refused");
+        log.ran_once_each(SOME);
+        let counts = (report.timed_out(), report.cleaned(), report.processed());
+        assert_eq!(counts, (1, SOME, SOME + 1), "{report}");
+        drop(end);
+        dropper.join().expect("its drop returns");
+        assert_eq!(manager.resource_count(), 0);
+    });
+}
+
+#[test]
+fn what_stands_behind_something_that_is_left_is_left_with_that_named() {
+    let _alone = alone();
+    watchdog(|| {
+        let world = World::unlinked(SOME);
+        let behind = world.manager.resource("behind").depends_on(&world.guards[7]);
+        let behind = behind.guard(|| panic!("it is needed")).expect("no circle");
+        let kept = world.manager.resource("kept").depends_on(&behind).guard(|| ()).expect("no circle");
+        let teardown = || world.manager.teardown().exclude(&[(&kept).into()]);
+        let (report, refused) = scarce(|| teardown().run());
+        assert!(refused > 0, "memory was never refused");
+        world.log.ran_once_each(SOME - 1);
+        let reason = |id| report.skipped().iter().find(|one| one.id == id).map(|one| one.reason.clone());
+        assert_eq!((report.cleaned(), report.skipped().len()), (SOME - 1, 2), "{report}");
+        let outside = SkipReason::DependentOutside { dependents: vec!["kept".into()] };
+        assert_eq!(reason((&behind).into()), Some(outside));
+        let skipped = SkipReason::BehindSkipped { dependents: vec!["behind".into()] };
+        assert_eq!(reason(world.id(7)), Some(skipped));
+        ResourceGuard::release(kept);
+        ResourceGuard::release(behind);
+    });
+}
+
+#[test]
+fn the_newest_go_first_whichever_thread_registered_them() {
+    let _alone = alone();
+    watchdog(|| {
+        let (manager, log) = (ResourceManager::isolated("scarce", ManagerConfig::default()), Log::new(SOME));
+        let mut guards = Vec::with_capacity(SOME);
+        // In turns: whichever's are looked at first, the other has newer ones.
+        for turn in 0..4 {
+            let register = || -> Vec<_> {
+                let numbers = turn * SOME / 4..(turn + 1) * SOME / 4;
+                numbers.map(|n| manager.guard("one", log.cleanup(n))).collect()
+            };
+            guards.extend(match turn % 2 {
+                0 => register(),
+                _ => std::thread::scope(|scope| scope.spawn(register).join().expect("it registers")),
+            });
+        }
+        let (report, refused) = scarce(|| manager.cleanup());
+        assert!(refused > 0, "memory was never refused");
+        all_cleaned(&report, SOME);
+        assert!((0..SOME).all(|n| log.at(n) == SOME - n), "newest first over all");
+    });
+}
