@@ -160,3 +160,17 @@ fn labels_may_repeat() {
     let guards = [(); 3].map(|()| manager.guard("worker", || ()));
     assert_eq!(manager.resource_count(), guards.len());
 }
+
+#[test]
+fn metadata_of_every_kind_is_shown_as_it_was_given_and_a_key_given_again_replaces_its_value() {
+    let manager = manager();
+    let plain = manager.guard("plain", || ());
+    assert!(ResourceGuard::info(&plain).unwrap().metadata.is_empty());
+    let registration = manager.resource("pool").metadata("host", "db-1").metadata("port", 5432);
+    let registration = registration.metadata("load", 0.5).metadata("tls", false).metadata("tls", true);
+    let guard = registration.guard(|| ()).unwrap();
+    let metadata = ResourceGuard::info(&guard).unwrap().metadata;
+    let shown: Vec<String> = metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(shown, ["host=db-1", "port=5432", "load=0.5", "tls=true"]);
+    assert!(!metadata.is_empty());
+}

@@ -174,3 +174,17 @@ fn quantiles_beyond_the_hundredths_are_between_these_and_the_longest() {
     assert!(quantiles.is_sorted() && quantiles[0].is_some(), "{quantiles:?}");
     assert_eq!((quantiles[4], latency.quantile(f64::NAN)), (latency.max(), None));
 }
+
+#[test]
+fn counts_by_category_are_those_of_all_managers_below() {
+    let manager = manager();
+    let child = manager.child("below");
+    let file =
+        |of: &castoff::ResourceManager| of.resource("file").category(Category::File).guard(|| ()).unwrap();
+    let _guards = (file(&manager), file(&child), file(&child), manager.guard("event", || ()));
+    let counts = manager.count_by_category();
+    assert_eq!((counts[Category::File], counts[Category::Event], counts[Category::Timer]), (3, 1, 0));
+    assert_eq!(child.count_by_category().iter().collect::<Vec<_>>(), [(Category::File, 2)]);
+    #[cfg(feature = "serde")]
+    assert_eq!(serde_json::to_value(counts).unwrap(), serde_json::json!({ "event": 1, "file": 3 }));
+}
