@@ -149,3 +149,18 @@ fn what_is_given_up_is_seen_to_also_when_every_thread_has_waited_for_work_before
         shortly(move || hang.release());
     });
 }
+
+#[test]
+fn a_limit_is_kept_behind_one_that_has_none_where_nothing_else_ever_wakes_anybody() {
+    watchdog(LIMIT, || {
+        let never = ManagerConfig::default().default_timeout(Duration::MAX).slow_after(Duration::MAX);
+        let (manager, hang) = (manager_with(never), Hang::new());
+        let last = manager.guard("last", || ());
+        let stuck = manager.resource("stuck").timeout(Duration::from_millis(50));
+        let stuck = stuck.depends_on(&last).guard(hang.cleanup()).unwrap();
+        let _first = manager.resource("first").depends_on(&stuck).guard(|| ()).unwrap();
+        let report = manager.cleanup();
+        assert_eq!((report.cleaned(), report.timed_out()), (2, 1));
+        shortly(move || hang.release());
+    });
+}

@@ -1,6 +1,7 @@
 //! The waves of a shutdown: as many as there is something to do for, within one deadline.
 
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use castoff::{CleanupContext, ManagerConfig, ResourceGuard, ResourceManager};
@@ -89,5 +90,21 @@ fn a_shutdown_does_not_try_again_what_it_has_given_up() {
         assert_eq!(waves(&recorder), 1);
         shortly(move || hang.release());
         drop(stuck);
+    });
+}
+
+#[test]
+fn a_shutdown_has_no_second_wave_for_what_somebody_else_still_cleans() {
+    watchdog(LIMIT, || {
+        let short = ManagerConfig::default().default_timeout(Duration::from_millis(50));
+        let (manager, hang) = (manager_with(short), Hang::new());
+        let recorder = Recorder::on(&manager);
+        let stuck = manager.guard("stuck", hang.cleanup());
+        let elsewhere = thread::spawn(move || drop(stuck));
+        hang.wait_started();
+        assert_eq!(manager.shutdown().timed_out(), 1);
+        assert_eq!(waves(&recorder), 1);
+        hang.release();
+        elsewhere.join().expect("it only drops");
     });
 }
