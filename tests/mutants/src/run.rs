@@ -1,5 +1,6 @@
 //! Tries every mutant with the tests that reach it, the quickest first.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -90,12 +91,18 @@ impl Trial<'_> {
         mutants.sort_by_key(|mutant| mutant.number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let seconds = number("SECONDS_FOR_MUTANTS").unwrap_or(u64::from(u32::MAX));
         let (end, explained) = (Instant::now() + Duration::from_secs(seconds), explained());
+        let of_the_name = |one: &Mutant| mutants.iter().filter(|other| other.line() == one.line()).count();
+        let quickly: BTreeSet<usize> = mutants
+            .iter()
+            .filter(|mutant| !fully && explained.has_all(mutant, of_the_name(mutant)))
+            .map(|mutant| mutant.number)
+            .collect();
         let tried = each(mutants, |_, mutant| {
             let start = Instant::now();
             if start > end {
                 return None;
             }
-            let quickly = !fully && explained.has(mutant);
+            let quickly = quickly.contains(&mutant.number);
             let (became, by) = self.one(mutant, if quickly { FOR_EXPLAINED } else { Duration::MAX });
             let took = start.elapsed().as_millis();
             let line = format!("{}\t{took}\t{by}\t{}", word(became), mutant.placed());

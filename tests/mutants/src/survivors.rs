@@ -18,7 +18,12 @@ impl<'a> Survivors<'a> {
     }
 
     pub(crate) fn has(&self, mutant: &Mutant) -> bool {
-        self.0.contains_key(&*mutant.line())
+        self.has_all(mutant, 1)
+    }
+
+    /// Whether so many of this name are explained.
+    pub(crate) fn has_all(&self, mutant: &Mutant, count: usize) -> bool {
+        self.0.get(&*mutant.line()).is_some_and(|explained| *explained >= count)
     }
 
     /// Whether it was explained, and not yet crossed off as often as it is.
