@@ -169,6 +169,43 @@ fn a_look_at_many_shows_each_of_them_once_the_newest_first() {
     registry().scan(&node, |_| panic!("nothing is left"));
 }
 
+#[test]
+fn something_may_be_live_where_something_is_or_below_and_else_it_is_not() {
+    let parent = manager();
+    let child = child(&parent);
+    assert!(!registry().may_be_live(&parent));
+    let id = registry().insert(&child, crate::registry::tests::draft(), Phase::Live, false);
+    assert!(registry().may_be_live(&child) && registry().may_be_live(&parent));
+    assert!(registry().take_back(id).is_some());
+    assert!(!registry().may_be_live(&parent));
+    let _held = child.children.lock();
+    assert!(registry().may_be_live(&parent));
+}
+
+#[test]
+fn a_manager_is_sealed_at_once_with_all_below_it_unless_somebody_holds_its_names() {
+    let parent = manager();
+    let child = child(&parent);
+    let held = child.names.lock();
+    assert!(!parent.try_seal());
+    drop(held);
+    assert!(parent.try_seal() && parent.is_sealed() && child.is_sealed());
+    assert!(!manager().is_sealed());
+}
+
+#[test]
+fn what_registers_later_is_beyond_the_horizon_of_now() {
+    let node = manager();
+    let put = || registry().insert(&node, crate::registry::tests::draft(), Phase::Live, false);
+    let number = |id| registry().with(id, |entry| entry.number).expect("it is live");
+    let before = put();
+    let horizon = registry().horizon();
+    let after = put();
+    assert_eq!(before.shard(), after.shard());
+    assert!(number(before) <= horizon[before.shard()]);
+    assert!(horizon[after.shard()] <= number(after));
+}
+
 #[cfg(feature = "tokio")]
 mod handed_over {
     use std::task::{Context, Poll, Wake, Waker};

@@ -306,6 +306,8 @@ fn what_is_found_to_stand_behind_others_is_ready_when_the_last_of_them_is_over()
     }
     state.put_behind(2, &[0, 1]);
     assert!(state.has_waiting(&line));
+    state.give_back(&line, 2);
+    assert_eq!(next(&mut state, &line, true), (vec![], false));
     resolve(&mut state, &line, 0, 1);
     assert_eq!(next(&mut state, &line, true), (vec![], false));
     resolve(&mut state, &line, 1, 1);
