@@ -428,34 +428,4 @@ mod tests {
             }
         }
     }
-
-    /// What a walk shows from its mark on: the indexes of the entries.
-    fn shown(shard: &mut Shard, member: u32, mark: &mut Option<Key>, most: usize) -> (Vec<u32>, bool) {
-        let mut shown = Vec::new();
-        let over = shard.walk(member, mark, most, |key, _, _| shown.push(key.index));
-        (shown, over)
-    }
-
-    #[test]
-    fn a_walk_goes_on_at_its_mark_though_all_that_it_has_shown_has_ended_meanwhile() {
-        let mut shard = Shard::new(1);
-        let member = shard.join(node());
-        let admit = |shard: &mut Shard| {
-            let (key, entry) = shard.admit(member, NO_LINK).expect("there is room");
-            entry.phase = Phase::Live;
-            key
-        };
-        let keys = [(); 5].map(|()| admit(&mut shard));
-        let [oldest, second, third, fourth, newest] = keys;
-        let mut mark = None;
-        assert_eq!(shown(&mut shard, member, &mut mark, 2), (vec![newest.index, fourth.index], false));
-        end(&mut shard, newest);
-        end(&mut shard, fourth);
-        // The mark is the newest now, and what comes then stands before it.
-        assert_eq!(shown(&mut shard, member, &mut mark, 1), (vec![third.index], false));
-        let late = admit(&mut shard);
-        assert_eq!(shown(&mut shard, member, &mut mark, 9), (vec![second.index, oldest.index], true));
-        let all = vec![late.index, third.index, second.index, oldest.index];
-        assert_eq!(shown(&mut shard, member, &mut None, 9), (all, true));
-    }
 }
