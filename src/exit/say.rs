@@ -159,7 +159,7 @@ mod tests {
     fn what_is_left_is_counted_once_and_the_first_few_are_named() {
         let above = node(None);
         let below = node(Some(above.clone()));
-        assert_eq!(left(&[above.clone()]), "everything was cleaned");
+        assert_eq!(left(std::slice::from_ref(&above)), "everything was cleaned");
         put(&below, "pool");
         let both = [below.clone(), above.clone()];
         let one = left(&both);
