@@ -266,7 +266,11 @@ fn tokens(kind: Kind, options: ExitOptions) -> Option<ExitCode> {
         thread::spawn(move || {
             match at % 3 {
                 0 => token.wait(),
-                1 => assert!(token.wait_timeout(Duration::MAX)),
+                1 => assert!(token.wait_timeout(if at == 1 {
+                    Duration::MAX
+                } else {
+                    Duration::from_secs(100)
+                })),
                 _ => {
                     block_on(&mut token);
                     // Ready for ever after.
