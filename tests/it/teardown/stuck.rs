@@ -9,7 +9,7 @@ use std::time::Duration;
 use castoff::{CleanupErrorKind, ManagerConfig, ResourceEvent, ResourceGuard, ResourceManager, Subscription};
 
 use crate::support::{
-    Gate, Hang, LIMIT, OrderLog, Recorder, manager, manager_with, shortly, until, watchdog,
+    DropCounter, Gate, Hang, LIMIT, OrderLog, Recorder, manager, manager_with, shortly, until, watchdog,
 };
 
 const BRIEF: Duration = Duration::from_millis(50);
@@ -146,5 +146,21 @@ fn with_no_limit_and_nothing_to_say_a_teardown_waits_for_as_long_as_it_takes() {
         assert!(report.is_success(), "{report}");
         assert_eq!(recorder.of("slow"), ["registered", "cleaned"]);
         drop(slow);
+    });
+}
+
+#[test]
+fn a_last_resort_that_is_not_needed_is_dropped_and_has_not_run() {
+    watchdog(LIMIT, || {
+        let (manager, drops) = (manager(), DropCounter::new());
+        let held = drops.value();
+        let resource = manager.resource("pool").last_resort(move || {
+            let _held = &held;
+            panic!("nothing failed");
+        });
+        let _pool = resource.guard(|| ()).unwrap();
+        let report = manager.cleanup();
+        assert!(report.is_success() && report.timeline()[0].note.is_none(), "{report}");
+        drops.assert_each_once();
     });
 }
