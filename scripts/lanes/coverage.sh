@@ -52,7 +52,7 @@ not_run() {
                 if (inside == "now" && one == "}") inside = ""
             }
             close(file)
-            skip = file ~ /\/tests(\.rs|\/)/
+            skip = file ~ /\/(tests|oracle)(\.rs|\/)/
         }
         /^DA:/ && !skip && !test[$2] {
             all++
