@@ -340,11 +340,7 @@ struct Live {
 type ByCategory = HashMap<Category, (usize, usize)>;
 
 fn sorted(counts: &ByCategory, which: impl Fn(&(usize, usize)) -> usize) -> CategoryCounts {
-    let mut sorted = CategoryCounts::default();
-    for (category, count) in counts {
-        sorted.add(*category, which(count));
-    }
-    sorted
+    CategoryCounts::of(counts.iter().map(|(category, count)| (*category, which(count))).collect())
 }
 
 impl Live {

@@ -387,11 +387,10 @@ impl CategoryCounts {
         self.0.iter().copied()
     }
 
-    pub(crate) fn add(&mut self, category: Category, count: usize) {
-        match self.0.binary_search_by_key(&category, |(known, _)| *known) {
-            Ok(at) => self.0[at].1 += count,
-            Err(at) => self.0.insert(at, (category, count)),
-        }
+    /// Of categories that are in it once each.
+    pub(crate) fn of(mut counts: Vec<(Category, usize)>) -> CategoryCounts {
+        counts.sort_unstable();
+        CategoryCounts(counts)
     }
 }
 
