@@ -179,9 +179,10 @@ impl Registry {
         self.with(id, |entry| entry.phase).unwrap_or(Phase::Released).into()
     }
 
-    /// How soon a deferred resource is due among others: the greater, the sooner.
+    /// How soon it is due among others, if it is deferred: the greater, the sooner.
     pub(crate) fn urgency(&self, id: ResourceId) -> Option<(Reverse<Priority>, Stamp)> {
-        self.live(id, |entry| (Reverse(entry.priority), entry.stamp(id.shard() as u32)))
+        let due = |entry: &Entry| (Reverse(entry.priority), entry.stamp(id.shard() as u32));
+        self.with(id, |entry| (entry.phase == Phase::Deferred).then(|| due(entry))).flatten()
     }
 
     pub(crate) fn touch(&self, id: ResourceId) {
