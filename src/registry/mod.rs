@@ -22,13 +22,9 @@ mod locker;
 mod look;
 #[cfg(test)]
 mod oracle;
-#[cfg(test)]
-mod parts;
 pub(crate) mod pile;
 pub(crate) mod queue;
 pub(crate) mod relay;
-#[cfg(test)]
-mod relayed;
 mod release;
 pub(crate) mod shard;
 pub(crate) mod slab;

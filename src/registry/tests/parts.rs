@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::id_of;
+use super::{draft, manager};
 use crate::clock::Coarse;
 use crate::config::ManagerConfig;
 use crate::error::{CleanupError, CleanupErrorKind};
@@ -13,12 +13,11 @@ use crate::id::{Label, ResourceId};
 use crate::registry::entry::Phase;
 use crate::registry::evidence::Evidence;
 use crate::registry::queue::Queue;
-use crate::registry::registry;
-use crate::registry::shard::Stall;
+use crate::registry::shard::{Shard, Stall};
 use crate::registry::slab::Key;
-use crate::registry::tests::manager;
 use crate::registry::tree::{Node, Seed, Totals};
 use crate::registry::turns::{Turn, Turns};
+use crate::registry::{id_of, registry};
 use crate::resource::Category;
 
 #[test]
@@ -120,7 +119,7 @@ fn one_teardown_at_a_time_has_the_turn_and_does_what_is_asked_of_it_meanwhile() 
 
 #[test]
 fn a_place_that_was_left_is_the_next_to_be_taken() {
-    let mut shard = crate::registry::shard::Shard::new(1);
+    let mut shard = Shard::new(1);
     let threads: Vec<u32> = (0..3).map(|_| shard.begin_thread(Label::from("t"))).collect();
     assert_eq!(threads, [0, 1, 2]);
     shard.end_thread(1);
@@ -152,9 +151,8 @@ fn the_first_failures_are_kept_and_the_others_are_counted() {
 #[test]
 fn a_look_at_many_shows_each_of_them_once_the_newest_first() {
     let node = manager();
-    let mut ids: Vec<ResourceId> = (0..700)
-        .map(|_| registry().insert(&node, crate::registry::tests::draft(), Phase::Live, false))
-        .collect();
+    let mut ids: Vec<ResourceId> =
+        (0..700).map(|_| registry().insert(&node, draft(), Phase::Live, false)).collect();
     let (mut in_parts, mut at_once) = (Vec::new(), Vec::new());
     registry().scan(&node, |found| in_parts.push(found.id));
     registry().scan_without_memory(&node, |found| at_once.push(found.id));
@@ -174,7 +172,7 @@ fn something_may_be_live_where_something_is_or_below_and_else_it_is_not() {
     let parent = manager();
     let child = child(&parent);
     assert!(!registry().may_be_live(&parent));
-    let id = registry().insert(&child, crate::registry::tests::draft(), Phase::Live, false);
+    let id = registry().insert(&child, draft(), Phase::Live, false);
     assert!(registry().may_be_live(&child) && registry().may_be_live(&parent));
     assert!(registry().take_back(id).is_some());
     assert!(!registry().may_be_live(&parent));
@@ -196,7 +194,7 @@ fn a_manager_is_sealed_at_once_with_all_below_it_unless_somebody_holds_its_names
 #[test]
 fn what_registers_later_is_beyond_the_horizon_of_now() {
     let node = manager();
-    let put = || registry().insert(&node, crate::registry::tests::draft(), Phase::Live, false);
+    let put = || registry().insert(&node, draft(), Phase::Live, false);
     let number = |id| registry().with(id, |entry| entry.number).expect("it is live");
     let before = put();
     let horizon = registry().horizon();

@@ -1,5 +1,8 @@
 //! What the registry does for those beside it, where nobody outside could make it happen when it should.
 
+mod parts;
+mod relayed;
+
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,12 +20,12 @@ use crate::registry::tree::{Node, Seed};
 use crate::registry::{Ended, Registry, registry};
 use crate::resource::{Category, Priority, ResourceState};
 
-pub(super) fn manager() -> Arc<Node> {
+fn manager() -> Arc<Node> {
     let (name, created_at, config) = (Label::from("m"), Location::caller(), ManagerConfig::default());
     registry().new_node(Seed { name, created_at, config, parent: None })
 }
 
-pub(super) fn draft() -> Draft {
+fn draft() -> Draft {
     Draft {
         label: Label::from("newcomer"),
         category: Category::Event,

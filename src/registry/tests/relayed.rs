@@ -9,6 +9,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use super::{draft, manager};
 use crate::cleanup::{CleanupContext, CleanupReason, Work, work};
 use crate::graph::{Seat, Version};
 use crate::id::ResourceId;
@@ -16,7 +17,6 @@ use crate::registry::claim::Claim;
 use crate::registry::entry::{Draft, Extra, Phase};
 use crate::registry::relay::{Course, Move, Runner, Step};
 use crate::registry::slab::Key;
-use crate::registry::tests::{draft, manager};
 use crate::registry::tree::Node;
 use crate::registry::{Ended, Registry, registry};
 
