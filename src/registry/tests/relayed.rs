@@ -107,7 +107,9 @@ fn alike(node: &Arc<Node>, tell: &Sender<usize>) -> [(Told, Told); 3] {
                     pairs.push((other.remove(), told));
                 }
                 Entry::Occupied(_) => {}
-                Entry::Vacant(place) => drop(place.insert(told)),
+                Entry::Vacant(place) => {
+                    place.insert(told);
+                }
             }
         }
         if let [first, second, third, ..] = pairs[..] {
