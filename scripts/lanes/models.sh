@@ -19,10 +19,19 @@ lane_shuttle() {
     scripts/planted nobody-woken scripts/interleavings shuttle
 }
 
-# Random histories against the two models, more of them than the suite plays.
+# Random histories against the two models, more of them than the suite plays: those of the first in two processes at once.
 lane_histories() {
-    CASTOFF_CASES=${CASES:-50000} cargo test --quiet -j "$JOBS" --release --features tokio --test it random_histories
-    CASTOFF_CASES=${STATES:-5000} cargo test --quiet -j "$JOBS" --release --test state_machine
+    local program halves=()
+    program=$(cargo test --quiet -j "$JOBS" --release --features tokio --test it --no-run --message-format json | executable it)
+    export CASTOFF_CASES=$((${CASES:-200000} / 2))
+    for _ in 1 2; do
+        "$program" random_histories &
+        halves+=($!)
+    done
+    for half in "${halves[@]}"; do
+        wait "$half"
+    done
+    CASTOFF_CASES=${STATES:-20000} cargo test --quiet -j "$JOBS" --release --test state_machine
     scripts/planted deferred-forgotten cargo test --quiet -j "$JOBS" --release --test state_machine
 }
 
