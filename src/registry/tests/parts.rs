@@ -1,5 +1,6 @@
 //! The parts of the registry, each by itself: ids, what is counted, turns, queues, pages.
 
+use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -49,9 +50,28 @@ fn each_way_to_end_is_counted_by_itself_and_no_other_phase_is() {
     assert_eq!(totals, expected);
 }
 
-fn child(parent: &Arc<Node>) -> Arc<Node> {
+/// A manager below another, which it leaves at the end of the test: as long as it is there the two hold each other.
+struct Child(Arc<Node>);
+
+fn child(parent: &Arc<Node>) -> Child {
     let (name, created_at, config) = (Label::from("c"), Location::caller(), ManagerConfig::default());
-    registry().new_node(Seed { name, created_at, config, parent: Some(parent.clone()) })
+    Child(registry().new_node(Seed { name, created_at, config, parent: Some(parent.clone()) }))
+}
+
+impl Deref for Child {
+    type Target = Arc<Node>;
+
+    fn deref(&self) -> &Arc<Node> {
+        &self.0
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(parent) = &self.0.parent {
+            parent.children.lock().remove(&self.0.id);
+        }
+    }
 }
 
 #[test]
