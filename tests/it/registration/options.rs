@@ -1,6 +1,7 @@
 //! What a registration says is what the manager knows of the resource.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -173,4 +174,17 @@ fn metadata_of_every_kind_is_shown_as_it_was_given_and_a_key_given_again_replace
     let shown: Vec<String> = metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(shown, ["host=db-1", "port=5432", "load=0.5", "tls=true"]);
     assert!(!metadata.is_empty());
+}
+
+#[test]
+fn labels_are_in_the_order_of_their_texts_whatever_they_were_made_of() {
+    let mut labels = [
+        Label::from(Cow::<str>::Owned(String::from("cache"))),
+        Label::from(Cow::Borrowed("queue")),
+        Label::from(String::from("archive")),
+        Label::from("pool"),
+    ];
+    labels.sort();
+    assert_eq!(texts(&labels), ["archive", "cache", "pool", "queue"]);
+    assert!(labels.is_sorted_by(|left, right| left.partial_cmp(right) == Some(Ordering::Less)));
 }
