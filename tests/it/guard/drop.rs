@@ -179,3 +179,18 @@ fn a_guard_in_a_thread_local_is_cleaned_when_its_thread_ends() {
         });
     }
 }
+
+#[test]
+fn of_very_many_that_come_and_go_one_that_fails_or_panics_is_counted_as_any() {
+    const MANY: u64 = 2_000;
+    let manager = manager();
+    for _ in 0..MANY {
+        drop(manager.guard("brief", || ()));
+    }
+    drop(manager.guard("failing", || Err("no disk")));
+    drop(manager.guard("panicking", || panic!("no disk")));
+    drop(manager.guard("brief", || ()));
+    let stats = manager.stats();
+    assert_eq!((stats.registered, stats.cleaned, stats.failed), (MANY + 3, MANY + 1, 2));
+    assert_eq!(manager.resource_count(), 0);
+}
