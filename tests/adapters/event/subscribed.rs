@@ -71,9 +71,17 @@ fn who_waits_for_the_next_item_is_told_that_there_is_none() {
         let runtime = runtime();
         let manager = manager();
         let mut guard = manager.adopt(Subscribed::new("silence", stream::pending::<()>()));
-        let waiting = runtime.spawn(async move { guard.next().await });
-        // Whether it waits already or comes too late, it gets the same.
-        std::thread::sleep(Duration::from_millis(5));
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiting = runtime.spawn(async move {
+            let mut next = std::pin::pin!(guard.next());
+            std::future::poll_fn(|cx| {
+                let polled = next.as_mut().poll(cx);
+                tell.send(polled.is_pending()).unwrap_or(());
+                polled
+            })
+            .await
+        });
+        assert_eq!(told.recv(), Ok(true), "it waits");
         assert!(manager.cleanup().is_success());
         assert_eq!(runtime.block_on(waiting).unwrap(), None);
     });
