@@ -149,5 +149,5 @@ impl Free {
 #[inline]
 fn newcomer(turn: &mut Turn, shard: u32, phase: Phase, linked: bool) -> Newcomer {
     let created = Coarse::now();
-    Newcomer { created, turn: TURNS.take(shard + 1, created, turn), era: fork::era(), phase, linked }
+    Newcomer { created, turn: TURNS.take(shard, created, turn), era: fork::era(), phase, linked }
 }

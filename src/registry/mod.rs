@@ -234,7 +234,7 @@ impl Registry {
         let (turn, number) = {
             let mut data = self.shards[shard as usize].lock_beside();
             data.number += 1;
-            (TURNS.take(shard + 1, Coarse::now(), &mut data.turn), data.number)
+            (TURNS.take(shard, Coarse::now(), &mut data.turn), data.number)
         };
         let id = ManagerId(self.managers.fetch_add(1, Relaxed));
         let node = Node::new(seed, id, Stamp { turn, shard, number }, self.shards.len());

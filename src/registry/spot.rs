@@ -100,7 +100,7 @@ impl Shard {
         let spot = &mut self.spot;
         spot.number = self.number;
         spot.created = Coarse::now();
-        spot.turn = TURNS.take(shard + 1, spot.created, &mut self.turn);
+        spot.turn = TURNS.take(shard, spot.created, &mut self.turn);
         spot.left -= 1;
         spot.id = spot.id.renewed();
         spot.id

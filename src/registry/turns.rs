@@ -22,7 +22,7 @@ const WHO_BITS: u32 = 16;
 
 #[derive(Debug)]
 pub(crate) struct Turns {
-    /// The turn, and in the low bits who took it.
+    /// The turn, and in the low bits who took it. Shard 0 has the first.
     last: AtomicU64,
     /// The step of the clock that the budget below is for. Both are only written at a hand-over.
     step: AtomicU64,
@@ -42,7 +42,7 @@ impl Turns {
         Turns { last: AtomicU64::new(0), step: AtomicU64::new(0), used: AtomicU64::new(0) }
     }
 
-    /// The turn of a registration by `who` (a shard's number plus one), whose last one was this.
+    /// The turn of a registration in shard `who`, whose last one was this.
     #[inline]
     pub(crate) fn take(&self, who: u32, now: Coarse, turn: &mut Turn) -> u64 {
         if turn.over_in != now.step() {

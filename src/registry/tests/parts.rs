@@ -109,9 +109,9 @@ fn a_manager_is_above_itself_and_all_below_it_and_lists_parents_before_children(
 fn a_turn_is_new_when_another_registers_and_the_same_while_nobody_else_does() {
     let (turns, now) = (Turns::new(), Coarse::now());
     let (mut one, mut other) = (Turn::default(), Turn::default());
-    assert_eq!([1, 1].map(|_| turns.take(1, now, &mut one)), [1, 1]);
-    assert_eq!([2, 2].map(|_| turns.take(65_535, now, &mut other)), [2, 2]);
-    assert_eq!([3, 3].map(|_| turns.take(1, now, &mut one)), [3, 3]);
+    assert_eq!([0, 0].map(|_| turns.take(0, now, &mut one)), [0, 0]);
+    assert_eq!([1, 1].map(|_| turns.take(65_535, now, &mut other)), [1, 1]);
+    assert_eq!([2, 2].map(|_| turns.take(0, now, &mut one)), [2, 2]);
 }
 
 #[test]
