@@ -17,6 +17,8 @@ mod run;
 mod shutdown;
 mod state;
 mod stretch;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod worker;
 

@@ -97,39 +97,7 @@ pub(crate) fn run(
     start: Instant,
     turn: &mut Option<Turn>,
 ) -> TeardownReport {
-    let reserve = match options.deadline {
-        Some(deadline) if choice.items.iter().any(|item| item.has_last_resort) => {
-            (deadline / 10).max(RESERVE).min(deadline / 2)
-        }
-        _ => Duration::ZERO,
-    };
-    let end =
-        |less: Duration| options.deadline.and_then(|deadline| after(start, deadline.saturating_sub(less)));
-    let (soft_end, hard_end) = (end(reserve), end(Duration::ZERO));
-    let line = Line::new(order, &choice.items, options.concurrency);
-    let limits = choice.items.iter().map(|item| item.limit);
-    let shortest = limits.filter(|limit| *limit >= SHORTEST).min().unwrap_or(Duration::MAX);
-    let state = Mutex::new(State::new(&line, choice.items.len()));
-    let run = Arc::new(Run {
-        node: node.clone(),
-        nodes: choice.nodes.into_iter().map(|node| (node.id, node)).collect(),
-        items: choice.items,
-        line,
-        options,
-        observer: inbox.key(),
-        inbox,
-        shortest,
-        start,
-        begun: Coarse::now(),
-        soft_end,
-        hard_end,
-        state,
-        work: Condvar::new(),
-        watch: Condvar::new(),
-        index_of: OnceLock::new(),
-        #[cfg(feature = "tokio")]
-        here: Arc::new(spans::here()),
-    });
+    let run = Arc::new(Run::new(node, choice, order, options, inbox, start));
     run.inbox.attach(&run);
     #[cfg(feature = "tokio")]
     if let Some(cancel) = &run.options.cancel {
@@ -145,6 +113,51 @@ pub(crate) fn run(
 }
 
 impl Run {
+    /// A run of what was chosen, which nobody has begun yet.
+    pub(super) fn new(
+        node: &Arc<Node>,
+        choice: Choice,
+        order: Order,
+        options: Options,
+        inbox: Arc<Inbox>,
+        start: Instant,
+    ) -> Run {
+        let reserve = match options.deadline {
+            Some(deadline) if choice.items.iter().any(|item| item.has_last_resort) => {
+                (deadline / 10).max(RESERVE).min(deadline / 2)
+            }
+            _ => Duration::ZERO,
+        };
+        let end = |less: Duration| {
+            options.deadline.and_then(|deadline| after(start, deadline.saturating_sub(less)))
+        };
+        let (soft_end, hard_end) = (end(reserve), end(Duration::ZERO));
+        let line = Line::new(order, &choice.items, options.concurrency);
+        let limits = choice.items.iter().map(|item| item.limit);
+        let shortest = limits.filter(|limit| *limit >= SHORTEST).min().unwrap_or(Duration::MAX);
+        let state = Mutex::new(State::new(&line, choice.items.len()));
+        Run {
+            node: node.clone(),
+            nodes: choice.nodes.into_iter().map(|node| (node.id, node)).collect(),
+            items: choice.items,
+            line,
+            options,
+            observer: inbox.key(),
+            inbox,
+            shortest,
+            start,
+            begun: Coarse::now(),
+            soft_end,
+            hard_end,
+            state,
+            work: Condvar::new(),
+            watch: Condvar::new(),
+            index_of: OnceLock::new(),
+            #[cfg(feature = "tokio")]
+            here: Arc::new(spans::here()),
+        }
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -67,7 +67,7 @@ impl Stretch {
     }
 
     /// The worker's next move, unless it was stopped.
-    fn go(&self, next: Move, done: usize) -> bool {
+    pub(super) fn go(&self, next: Move, done: usize) -> bool {
         let from = match next {
             Move::Claim => 2 * done as u64,
             Move::End => 2 * done as u64 + 1,
@@ -268,7 +268,7 @@ impl Run {
     }
 
     /// When something has to be done about what a stretch runs.
-    fn due(&self, stretch: &Stretch) -> Option<Instant> {
+    pub(super) fn due(&self, stretch: &Stretch) -> Option<Instant> {
         let Reached { done, runs } = stretch.reached();
         let index = stretch.items.get(done).filter(|_| runs)?;
         self.moments(self.start + stretch.beginning(done), self.item(*index).limit).first()

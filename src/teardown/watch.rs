@@ -82,7 +82,7 @@ impl Run {
 
     /// When the deadline less the reserve has come, nothing starts any more and what runs is given up; when the
     /// deadline itself has come, last resorts are too.
-    fn keep_deadline(&self, state: &mut State, now: Instant) {
+    pub(super) fn keep_deadline(&self, state: &mut State, now: Instant) {
         if self.soft_end.is_none_or(|end| now < end) {
             return;
         }
@@ -112,7 +112,7 @@ impl Run {
     }
 
     /// Gives up what has passed its limit, and leaves what has used up the run's patience. Returns what is slow.
-    fn look_after(&self, state: &mut State, now: Instant) -> Vec<u32> {
+    pub(super) fn look_after(&self, state: &mut State, now: Instant) -> Vec<u32> {
         let past = |moment: Option<Instant>| moment.is_some_and(|moment| now >= moment);
         self.look_at_stretches(state, now);
         let mut slow = Vec::new();
@@ -142,7 +142,7 @@ impl Run {
     }
 
     /// Leaves what runs with its thread, for good; cancels what runs without one.
-    fn give_up(&self, state: &mut State, number: u64, now: Instant) {
+    pub(super) fn give_up(&self, state: &mut State, number: u64, now: Instant) {
         let Some(active) = state.end(&self.line, number) else { return };
         let on_thread = matches!(active.runner, Runner::Thread);
         if on_thread && !active.left {
@@ -206,7 +206,7 @@ impl Run {
     }
 
     /// Lets what stands behind a cleanup that was left running go on, once it has waited long enough alone.
-    fn overtake(&self, state: &mut State, now: Instant) {
+    pub(super) fn overtake(&self, state: &mut State, now: Instant) {
         let Some(end) = self.soft_end else { return };
         let busy =
             state.has_work(&self.line) || state.has_stretches() || state.actives().any(|active| !active.left);
@@ -248,7 +248,7 @@ impl Run {
     }
 
     /// When to look again if nobody calls.
-    fn alarm(&self, state: &State) -> Option<Instant> {
+    pub(super) fn alarm(&self, state: &State) -> Option<Instant> {
         let now = Instant::now();
         let ends = [self.soft_end, self.hard_end, self.options.seal_at]
             .into_iter()

@@ -72,7 +72,7 @@ impl Run {
     }
 
     /// Nothing is ready: what others have taken and not begun is. Whether there was any.
-    fn take_from_others(&self, state: &mut State) -> bool {
+    pub(super) fn take_from_others(&self, state: &mut State) -> bool {
         for worker in state.stretch_numbers() {
             if state.stretch(worker).is_some_and(|stretch| stretch.rest() > 0) {
                 self.stop_stretch(state, worker);
@@ -310,7 +310,7 @@ impl Run {
 
     /// Records an end in the registry, tells it, and lets go on what stood behind. `left_with`: the thread that
     /// still runs the cleanup, after whose end the value may go.
-    fn finish_left<'a>(
+    pub(super) fn finish_left<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         number: u64,
@@ -384,7 +384,7 @@ impl Run {
     }
 
     /// A thread that the run went on without takes its place again, if that is free.
-    fn rejoin(&self, state: &mut State, left: bool) -> Option<()> {
+    pub(super) fn rejoin(&self, state: &mut State, left: bool) -> Option<()> {
         if left {
             if state.room(&self.line) == 0 {
                 self.watch.notify_one();
@@ -407,7 +407,7 @@ impl Run {
     }
 
     /// The cleanup had been given up. Its value may go now, and who listens may hear of it.
-    fn came_late<'a>(
+    pub(super) fn came_late<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         worker: u64,
