@@ -43,10 +43,8 @@ pub(crate) enum Claim {
     Job(Job),
     /// These depend on it.
     Behind(Vec<ResourceId>),
-    /// Its cleanup runs elsewhere.
-    Busy,
-    /// It has ended.
-    Gone,
+    /// Its cleanup runs elsewhere, or has ended.
+    Taken,
 }
 
 /// What came of letting go of a guard.
@@ -151,12 +149,12 @@ impl Registry {
         {
             let mut shard = self.shard(id).lock();
             match shard.entries.get(id.key()) {
-                None => return Claim::Gone,
+                None => return Claim::Taken,
                 Some(entry) if !entry.linked => return claim_unlinked(&mut shard, id),
                 Some(_) => {}
             }
         }
-        let Some(node) = self.node_of(id) else { return Claim::Gone };
+        let Some(node) = self.node_of(id) else { return Claim::Taken };
         let graph = node.tree.graph.lock();
         let behind: Vec<ResourceId> = graph.dependents(id).into_iter().filter(|id| !ignoring(*id)).collect();
         let mut shard = self.shard(id).lock();
@@ -205,14 +203,13 @@ fn ended(kept: Kept) -> Begun {
 }
 
 fn claim_unlinked(shard: &mut Shard, id: ResourceId) -> Claim {
-    let Some(entry) = shard.entries.get(id.key()) else { return Claim::Gone };
+    let Some(entry) = shard.entries.get(id.key()) else { return Claim::Taken };
     match entry.phase {
         Phase::Live | Phase::Deferred => {
             let guarded = entry.guarded;
-            take(shard, id, guarded).map_or(Claim::Gone, Claim::Job)
+            take(shard, id, guarded).map_or(Claim::Taken, Claim::Job)
         }
-        Phase::Cleaning => Claim::Busy,
-        _ => Claim::Gone,
+        _ => Claim::Taken,
     }
 }
 

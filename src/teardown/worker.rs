@@ -148,7 +148,7 @@ impl Run {
                 Some(state)
             }
             // Its end is heard of, or will be.
-            Claim::Busy | Claim::Gone => {
+            Claim::Taken => {
                 let active = self.watched(Runner::Elsewhere, Some(index), item.limit, Stage::Foreign);
                 match self.inbox.read(item.id) {
                     Some(ending) => {
