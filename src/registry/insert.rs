@@ -72,7 +72,13 @@ impl Registry {
     }
 
     #[cold]
-    fn insert_elsewhere(&self, full: u32, node: &Arc<Node>, draft: Draft, new: Newcomer) -> ResourceId {
+    pub(super) fn insert_elsewhere(
+        &self,
+        full: u32,
+        node: &Arc<Node>,
+        draft: Draft,
+        new: Newcomer,
+    ) -> ResourceId {
         for shard in (0..self.shards.len() as u32).filter(|shard| *shard != full) {
             let (mut data, member) = self.joined(node, shard, self.shards[shard as usize].lock_beside());
             if let Some((key, entry)) = data.admit(member, NO_LINK) {

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{draft, manager};
@@ -135,6 +136,24 @@ fn one_teardown_at_a_time_has_the_turn_and_does_what_is_asked_of_it_meanwhile() 
     drop(turn);
     assert_eq!(done.load(Relaxed), 2);
     assert!(queue.enter(Some(Instant::now() + Duration::from_secs(1))).is_some());
+}
+
+#[test]
+fn who_has_time_waits_for_the_turn_until_it_is_let_go() {
+    let queue = &Queue::default();
+    let turn = queue.enter(None).expect("nobody has it");
+    thread::scope(|scope| {
+        let later = Instant::now() + Duration::from_secs(60);
+        let [bounded, unbounded] =
+            [Some(later), None].map(|until| scope.spawn(move || queue.enter(until).is_some()));
+        // It may come before they do: then they do not wait, and all is well just the same.
+        thread::sleep(Duration::from_millis(20));
+        drop(turn);
+        for waited in [bounded, unbounded] {
+            assert!(waited.join().expect("it only waits"));
+        }
+    });
+    assert!(!queue.may_be_busy());
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn another_of_a_manager_that_is_ending_goes_this_way() {
 }
 
 #[test]
-fn what_runs_already_or_has_a_last_resort_or_keeps_a_value_is_not_claimed() {
+fn what_runs_already_or_has_a_last_resort_or_keeps_a_value_or_awaits_is_not_claimed() {
     let node = manager();
     let id = put(&node, draft());
     let Claim::Job(_job) = registry().claim(id, |_| false) else { panic!("it is live") };
@@ -207,6 +207,11 @@ fn what_runs_already_or_has_a_last_resort_or_keeps_a_value_is_not_claimed() {
     let keeping = put(&node, draft());
     assert!(registry().keep(keeping, Box::new(())).is_none());
     assert!(matches!(relay(&node, None, Some(keeping)), Step::Ended));
+    #[cfg(feature = "tokio")]
+    {
+        let awaits = Draft { work: crate::cleanup::async_work(|| async {}), ..draft() };
+        assert!(matches!(relay(&node, None, Some(put(&node, awaits))), Step::Ended));
+    }
     let with_more = Draft { extra: Some(Box::default()), ..draft() };
     assert!(claimed(relay(&node, None, Some(put(&node, with_more)))).is_some());
 }
