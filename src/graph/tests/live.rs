@@ -223,6 +223,32 @@ fn seat(graph: &Graph, id: u64) -> Seat {
 }
 
 #[test]
+fn a_way_through_what_has_ended_closes_no_circle() {
+    let mut graph = Graph::default();
+    for (dependent, dependency) in [(1, 2), (2, 3), (4, 3)] {
+        assert_eq!(needs(&mut graph, dependent, dependency), Ok(()));
+    }
+    graph.remove(ResourceId(2));
+    assert!(graph.graph.node_count() > 3, "it is still there, dead");
+    assert_eq!(needs(&mut graph, 3, 1), Ok(()));
+    assert!(needs(&mut graph, 1, 4).is_err());
+}
+
+#[test]
+fn what_was_buried_and_is_removed_is_counted_once() {
+    let mut graph = Graph::default();
+    for (dependent, dependency) in [(1, 2), (2, 3)] {
+        assert_eq!(needs(&mut graph, dependent, dependency), Ok(()));
+    }
+    graph.bury(seat(&graph, 1));
+    assert_eq!(graph.remove(ResourceId(1)), ids([]));
+    assert_eq!(graph.remove(ResourceId(2)), ids([3]));
+    assert!(graph.contains(ResourceId(3)));
+    graph.remove(ResourceId(3));
+    assert_eq!(graph.graph.node_count(), 0);
+}
+
+#[test]
 fn what_is_buried_is_forgotten_and_let_go_of_when_it_is_tidied() {
     let mut graph = Graph::default();
     for id in 1..=200 {

@@ -193,6 +193,17 @@ fn gates_hold_all_of_a_unit_before_all_of_the_next_nested_ones_too() {
     assert_eq!(order.steps.len(), all.len() + 6);
 }
 
+#[test]
+fn a_unit_has_ended_when_all_units_in_it_have() {
+    let mut graph = Graph::default();
+    // Manager 1 is the root's, and 2 is in it; 10 and 11 are in 1: 10 needs 30 in the root, 11 needs 20 in 2.
+    let places = [place(0, 0), place(1, 0), place(2, 1)];
+    assert_eq!(across(&mut graph, (10, manager(1)), (30, resource(30))), Ok(()));
+    assert_eq!(across(&mut graph, (11, resource(11)), (20, manager(2))), Ok(()));
+    let all = [(10, 1), (11, 1), (20, 2), (30, 0)].map(|(id, manager)| chosen(id, manager, Medium));
+    assert_eq!(waves(&graph.order(&places, &all, false)), [vec![0, 1], vec![2], vec![3]]);
+}
+
 /// The resources by the round in which a concurrent teardown without a limit would start them; virtual nodes
 /// take no time of their own.
 fn waves(order: &Order) -> Vec<Vec<u32>> {
