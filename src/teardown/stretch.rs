@@ -175,11 +175,11 @@ impl Run {
         registry().relay(self.course(), done.and_then(runner), runner(next), go)
     }
 
-    fn runner(&self, index: u32) -> Runner {
+    pub(super) fn runner(&self, index: u32) -> Runner {
         Runner { id: self.item(index).id, seat: self.line.order.seats[index as usize] }
     }
 
-    fn course(&self) -> Course<'_> {
+    pub(super) fn course(&self) -> Course<'_> {
         let Order { version, is_closed, .. } = self.line.order;
         Course { graph: &self.node.tree.graph, version, is_closed, by: self.observer }
     }

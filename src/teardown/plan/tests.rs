@@ -169,6 +169,7 @@ fn mermaid_reads_common_labels_as_they_are_and_markdown_not_at_all() {
     assert!(drawn("- item").contains("s1[\"#45; item<br/>"));
     assert!(drawn("_x_ `y`").contains("s1[\"#95;x#95; #96;y#96;<br/>"));
     assert!(drawn("    code").contains("s1[\"#32;#32;#32;#32;code<br/>"));
+    assert!(drawn("a  b ").contains("s1[\"a #32;b <br/>"));
 }
 
 #[cfg(feature = "serde")]

@@ -1,5 +1,6 @@
 use super::*;
-use crate::registry::relay::Move;
+use crate::registry::Ending;
+use crate::registry::relay::{Move, Step};
 use crate::report::SkipReason;
 use crate::teardown::stretch::Stretch;
 
@@ -24,6 +25,64 @@ fn what_others_have_taken_and_not_begun_is_taken_from_them_and_what_they_have_be
     assert!(state.next(&run.line, true).is_some());
     assert!(!run.take_from_others(&mut state));
     assert_eq!(state.stretch_numbers(), [7]);
+}
+
+#[test]
+fn the_edges_of_what_ends_in_a_stretch_go_with_it_whatever_comes_next() {
+    let node = manager();
+    let pool = put(&node);
+    let server = put_above(&node, pool);
+    let alone = put(&node);
+    let run = run(&node, options());
+    let runner = |id| Some(run.runner(index(&run, id)));
+    let relay = |from, to| registry().relay(run.course(), from, to, |_| true);
+    assert!(matches!(relay(None, runner(server)), Step::Claimed(_)));
+    assert!(node.tree.graph.lock().contains(server));
+    assert!(matches!(relay(runner(server), runner(alone)), Step::Claimed(_)));
+    assert!(!node.tree.graph.lock().contains(server));
+    // Where only what comes next has any, they are looked at too.
+    let late = put(&node);
+    registry().add_dependency(&node, late, pool).expect("both are live");
+    assert!(matches!(relay(runner(alone), runner(pool)), Step::Refused));
+}
+
+#[test]
+fn what_was_ordered_before_an_edge_came_is_not_ended_in_a_stretch() {
+    let node = manager();
+    let pool = put(&node);
+    let server = put_above(&node, pool);
+    let run = run(&node, options());
+    let outside = put(&node);
+    let runner = |id| Some(run.runner(index(&run, id)));
+    let relay = |from, to| registry().relay(run.course(), from, to, |_| true);
+    assert!(matches!(relay(None, runner(server)), Step::Claimed(_)));
+    // Its end may set free what the teardown does not know.
+    registry().add_dependency(&node, pool, outside).expect("both are live");
+    assert!(matches!(relay(runner(server), runner(pool)), Step::Refused));
+    assert!(registry().is_live(server));
+}
+
+#[test]
+fn something_is_due_in_a_stretch_when_what_runs_in_it_has_passed_its_limit_or_is_slow() {
+    let node = manager();
+    let (one, other) = (put(&node), put(&node));
+    let run = run(&node, options());
+    let mut state = run.state();
+    let items = [one, other].map(|id| index(&run, id));
+    let begun = Duration::from_millis(3);
+    let stretch = Arc::new(Stretch::new(items.to_vec(), begun));
+    assert_eq!(run.due(&stretch), None);
+    assert!(stretch.go(Move::Claim, 0));
+    let limit = run.item(items[0]).limit.min(node.config.slow_after);
+    assert_eq!(run.due(&stretch), Some(run.start + begun + limit));
+    // Something may be begun, and nothing runs in a stretch.
+    assert!(run.next_look(&state).is_some());
+    items.iter().for_each(|item| state.take_up(&run.line, *item));
+    assert!(run.next_look(&state).is_none());
+    let stretch = Arc::new(Stretch::new(items.to_vec(), Duration::ZERO));
+    assert!(stretch.go(Move::Claim, 0));
+    state.begin_stretch(&run.line, 7, stretch);
+    assert_eq!(run.next_look(&state), Some(run.start + limit));
 }
 
 #[test]
@@ -67,6 +126,52 @@ fn what_an_end_has_set_free_is_the_runs_own_unless_it_was_skipped_behind_somethi
     state.skip(&run.line, index(&run, behind), SkipReason::BehindSkipped { dependents: dependents() });
     let seen_to = [waits, stopped, outside, behind, foreign].map(|id| run.sees_to(&state, id));
     assert_eq!(seen_to, [true, true, false, false, false]);
+}
+
+#[test]
+fn nothing_more_starts_after_what_did_not_end_well_where_that_was_asked_for() {
+    use ResourceOutcome::{Cancelled, Cleaned, Failed, Panicked, Skipped, TimedOut};
+    let bad = [Failed, Panicked, TimedOut, Cancelled].map(|outcome| (Status::Over(outcome), true));
+    let good = [Status::Gone, Status::Over(Cleaned), Status::Over(Skipped)].map(|status| (status, false));
+    for stop_on_error in [true, false] {
+        for (status, is_bad) in bad.into_iter().chain(good) {
+            let node = manager();
+            put(&node);
+            let run = run(&node, Options { stop_on_error, ..options() });
+            let mut state = run.state();
+            run.stop_if_failed(&mut state, status);
+            let expected = (is_bad && stop_on_error).then_some(SkipReason::StoppedOnError);
+            assert_eq!((&state.stopped, state.unresolved), (&expected, usize::from(expected.is_none())));
+        }
+    }
+}
+
+#[test]
+fn a_run_is_known_by_its_own_observer_until_it_hears_nothing_more() {
+    let (one, other) = (Inbox::open(), Inbox::open());
+    assert!(one.key().is_some() && one.key() < other.key());
+    one.close();
+    assert!(one.key().is_none() && other.key().is_some());
+}
+
+#[test]
+fn what_ends_elsewhere_is_read_from_its_ending() {
+    for (phase, error, expected) in [
+        (Phase::Cleaned, false, Status::Over(ResourceOutcome::Cleaned)),
+        (Phase::Failed, true, Status::Over(ResourceOutcome::Cancelled)),
+        (Phase::TimedOut, true, TIMED_OUT),
+        (Phase::Released, false, Status::Gone),
+    ] {
+        let node = manager();
+        let id = put(&node);
+        let run = run(&node, options());
+        let mut state = run.state();
+        let index = index(&run, id);
+        let error = error.then(|| run.error(index, CleanupErrorKind::Cancelled, Duration::ZERO));
+        let times = (Duration::ZERO, Duration::ZERO);
+        run.take_over(&mut state, index, &Ending { phase, error }, times, false);
+        assert_eq!((status(&run, &state, id), state.unresolved), (expected, 0));
+    }
 }
 
 #[test]
