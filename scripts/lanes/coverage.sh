@@ -92,7 +92,7 @@ lane_mutants() {
     git ls-files -co --exclude-standard | tar -cf - -T - | tar -xf - -C "$tree"
     cargo mutants --no-config --list --json "${files[@]}" > "$tree/mutants.json"
     cargo build --quiet -j "$JOBS" --manifest-path tests/mutants/Cargo.toml --target-dir "$tool"
-    for part in memory_pressure.rs footprint/main.rs exit/main.rs; do
+    for part in refused.rs memory_pressure.rs footprint/main.rs exit/main.rs; do
         printf '\n[[test]]\nname = "%s"\npath = "../%s"\n' "${part%%[./]*}" $part >> "$tree/tests/sanitized/Cargo.toml"
     done
     export CARGO_TARGET_DIR=$at/target CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=1
@@ -106,10 +106,10 @@ lane_mutants() {
 
 # The test programs, in the order in which they are tried.
 mutated() {
-    (cd "$tree" && cargo test -j "$JOBS" --package castoff-sanitized --lib --test={it,fork,memory_pressure,footprint,exit} \
+    (cd "$tree" && cargo test -j "$JOBS" --package castoff-sanitized --lib --test={it,fork,refused,memory_pressure,footprint,exit} \
         --no-run --message-format json) 2> "$WORK/logs/mutants-build" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' > "$at/programs"
     local name
-    for name in castoff it fork memory_pressure footprint exit; do
+    for name in castoff it fork refused memory_pressure footprint exit; do
         grep "/$name-[^/]*$" "$at/programs"
     done
 }
