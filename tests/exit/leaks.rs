@@ -78,3 +78,11 @@ fn an_allow_list_that_cannot_be_read_allows_nothing_and_is_said() {
     let ended = program.with(|it| it.env("CASTOFF_LEAKS_ALLOW", "/no/such/leaks.allow")).run();
     ended.ended(How::Code(0)).told("1 leak in `global`").told("/no/such/leaks.allow");
 }
+
+#[test]
+fn an_allow_list_without_a_name_is_none() {
+    let program = Program::victim("leaks", "sync");
+    let ended = program.with(|it| it.env("CASTOFF_LEAKS", "warn").env("CASTOFF_LEAKS_ALLOW", "")).run();
+    assert!(!ended.err.contains("allow-list"), "{ended:#?}");
+    ended.ended(How::Code(0)).told("1 leak in `global`");
+}
