@@ -2,13 +2,14 @@
 //! that await and cleanups that do not.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread;
 use std::time::Duration;
 
-use castoff::{CleanupErrorKind, Priority, ResourceManager, ResourceOutcome, SkipReason};
+use castoff::{CleanupErrorKind, ManagerConfig, Priority, ResourceManager, ResourceOutcome, SkipReason};
 use tokio::sync::Barrier;
 
 use super::*;
-use crate::support::{DropCounter, Recorder, until};
+use crate::support::{DropCounter, Gate, Recorder, manager_with, until, watchdog};
 
 #[test]
 fn a_sequential_teardown_goes_newest_first_whatever_the_kinds() {
@@ -188,6 +189,28 @@ fn stopping_on_an_error_starts_nothing_after_an_asynchronous_failure() {
             drop(guards);
             manager.settle_async().await;
         });
+    });
+}
+
+#[test]
+fn what_awaits_ends_a_teardown_also_where_nothing_else_ever_wakes_anybody() {
+    let never = ManagerConfig::default().default_timeout(Duration::MAX).slow_after(Duration::MAX);
+    watchdog(LIMIT, move || {
+        let (manager, polled) = (manager_with(never), Gate::new("the cleanup to be polled"));
+        let (tell, told) = tokio::sync::oneshot::channel::<()>();
+        let polls = polled.clone();
+        let _awaiting = manager.guard_async("awaiting", move || async move {
+            polls.open();
+            told.await.map_err(|_| "nobody told")
+        });
+        let other = thread::spawn(move || {
+            polled.wait();
+            // By then whoever has begun it waits for something else to do.
+            thread::sleep(Duration::from_millis(50));
+            tell.send(())
+        });
+        assert!(manager.cleanup().is_success());
+        assert_eq!(other.join().expect("it only tells"), Ok(()));
     });
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 
 use castoff::{Category, CleanupErrorKind, CleanupReason, ResourceGuard};
 
-use crate::support::{LIMIT, OrderLog, Recorder, lock, manager, watchdog};
+use crate::support::{Gate, LIMIT, OrderLog, Recorder, lock, manager, shortly, watchdog};
 
 #[test]
 fn a_close_runs_the_cleanup_once_and_says_that_it_went_well() {
@@ -117,6 +117,27 @@ fn a_close_after_a_teardown_tells_how_that_went_and_runs_nothing() {
         let error = ResourceGuard::close(bad).unwrap_err();
         assert!(matches!(&error.kind, CleanupErrorKind::Failed(cause) if cause.to_string() == "no disk"));
         log.assert_is(&["bad", "good"]);
+    });
+}
+
+#[test]
+fn a_close_of_what_a_teardown_cleans_just_now_waits_and_returns_its_error() {
+    watchdog(LIMIT, || {
+        let manager = manager();
+        let (started, go_on) = (Gate::new("the cleanup to start"), Gate::new("the cleanup to go on"));
+        let (starts, waits) = (started.clone(), go_on.clone());
+        let guard = manager.guard("pool", move || {
+            starts.open();
+            waits.wait();
+            Err("no disk")
+        });
+        let teardown = manager.clone();
+        let teardown = thread::spawn(move || teardown.cleanup().failed());
+        started.wait();
+        shortly(move || go_on.open());
+        let error = ResourceGuard::close(guard).unwrap_err();
+        assert!(matches!(&error.kind, CleanupErrorKind::Failed(cause) if cause.to_string() == "no disk"));
+        assert_eq!(teardown.join().unwrap(), 1);
     });
 }
 

@@ -1,6 +1,7 @@
 //! What a teardown has given up, and what it keeps of its time for that.
 
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use castoff::{Cleanup, ManagerConfig, ResourceGuard, ResourceId, ResourceManager, TeardownReport};
@@ -147,6 +148,27 @@ fn what_is_given_up_is_seen_to_also_when_every_thread_has_waited_for_work_before
         let report = manager.teardown().concurrency(2).run();
         assert_eq!((report.cleaned(), report.timed_out()), (9, 2));
         shortly(move || hang.release());
+    });
+}
+
+#[test]
+fn a_limit_is_kept_behind_a_longer_one_whether_or_not_there_is_a_last_resort() {
+    watchdog(LIMIT, || {
+        for has_last_resort in [false, true] {
+            let never = ManagerConfig::default().default_timeout(Duration::MAX).slow_after(Duration::MAX);
+            let (manager, hang) = (manager_with(never), Hang::new());
+            let mut stuck = manager.resource("stuck").timeout(Duration::from_millis(50));
+            if has_last_resort {
+                stuck = stuck.last_resort(|| ());
+            }
+            let stuck = stuck.guard(hang.cleanup()).unwrap();
+            // Meanwhile whoever watches goes to sleep until its limit.
+            let first = manager.resource("first").timeout(LIMIT * 2).last_resort(|| ()).depends_on(&stuck);
+            let _first = first.guard(|| thread::sleep(Duration::from_millis(50))).unwrap();
+            let report = manager.cleanup();
+            assert_eq!((report.cleaned(), report.timed_out()), (1, 1));
+            shortly(move || hang.release());
+        }
     });
 }
 
