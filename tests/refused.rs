@@ -296,6 +296,35 @@ fn a_teardown_runs_on_the_thread_that_asked_in_order_whatever_its_cleanups_are()
 }
 
 #[test]
+fn a_teardown_without_a_thread_waits_for_what_is_cleaned_elsewhere_and_does_the_rest_then() {
+    alone(|| {
+        let world = World::new();
+        let (begin, begun) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let pool = world.manager.guard("pool", world.step("pool"));
+        let held = world.manager.resource("held").depends_on(&pool);
+        let held = held.guard(move || {
+            begin.send(()).unwrap_or(());
+            ended.recv().unwrap_or(());
+            thread::sleep(Duration::from_millis(20));
+        });
+        let first = world.step("first");
+        let _first = world.manager.guard("first", move || {
+            first();
+            // What is cleaned elsewhere ends a moment later, when there is nothing left to do here.
+            end.send(()).unwrap_or(());
+        });
+        let elsewhere = thread::spawn(move || drop(held.expect("nothing refuses it")));
+        begun.recv().expect("it begins");
+        refuse_threads();
+        let report = world.manager.cleanup();
+        assert!(report.is_success() && report.cleaned() == 3, "{report}");
+        world.assert_ran_here(&["first", "pool"]);
+        elsewhere.join().expect("it only drops");
+    });
+}
+
+#[test]
 fn a_teardown_that_is_refused_one_more_thread_does_with_those_it_has() {
     alone(|| {
         let world = World::new();
