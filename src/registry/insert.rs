@@ -72,7 +72,7 @@ impl Registry {
     }
 
     #[cold]
-    pub(super) fn insert_elsewhere(
+    pub(crate) fn insert_elsewhere(
         &self,
         full: u32,
         node: &Arc<Node>,

@@ -45,7 +45,7 @@ pub(super) fn has_room_for_all(node: &Arc<Node>, selection: &Selection) -> bool 
     can_do(selection.ids.as_ref().map_or(live, |ids| ids.len().min(live)))
 }
 
-fn can_do(resources: usize) -> bool {
+pub(super) fn can_do(resources: usize) -> bool {
     resources <= LEAST || has_room(resources.saturating_mul(BYTES))
 }
 
@@ -91,16 +91,16 @@ fn stops(reason: SkipReason) -> Option<SkipReason> {
     matches!(reason, SkipReason::DeadlinePassed | SkipReason::StoppedOnError).then_some(reason)
 }
 
-struct Slicer<'a> {
-    node: &'a Arc<Node>,
-    selection: Selection,
-    force: bool,
-    horizon: Vec<u64>,
+pub(super) struct Slicer<'a> {
+    pub(super) node: &'a Arc<Node>,
+    pub(super) selection: Selection,
+    pub(super) force: bool,
+    pub(super) horizon: Vec<u64>,
 }
 
 impl Slicer<'_> {
     /// As many as there is memory for: the newest that nothing holds back, with what these set free.
-    fn slice(&self) -> Choice {
+    pub(super) fn slice(&self) -> Choice {
         let nodes = self.node.subtree();
         let live = registry().live_count(self.node);
         let halves = std::iter::successors(Some(live), |most| Some(most / 2));
@@ -136,7 +136,12 @@ impl Slicer<'_> {
     }
 
     /// The newest that nothing holds back, at most so many.
-    fn free(&self, graph: &Graph, nodes: &[Arc<Node>], most: usize) -> BinaryHeap<(Stamp, ResourceId)> {
+    pub(super) fn free(
+        &self,
+        graph: &Graph,
+        nodes: &[Arc<Node>],
+        most: usize,
+    ) -> BinaryHeap<(Stamp, ResourceId)> {
         let mut newest = BinaryHeap::with_capacity(most + 1);
         for node in nodes {
             let mut held = Vec::new();
@@ -172,7 +177,7 @@ impl Slicer<'_> {
     }
 
     /// The stamp of a resource that is selected.
-    fn stamp(&self, id: ResourceId) -> Option<Stamp> {
+    pub(super) fn stamp(&self, id: ResourceId) -> Option<Stamp> {
         registry().see(self.node, id, |_, seen| self.takes(&seen).then_some(seen.stamp)).flatten()
     }
 
@@ -184,7 +189,10 @@ impl Slicer<'_> {
 
     /// What somebody else still cleans was waited for long enough: it is in no later slice. An error: there is no
     /// memory to remember that.
-    fn give_up(&mut self, slice: &TeardownReport) -> Result<(), std::collections::TryReserveError> {
+    pub(super) fn give_up(
+        &mut self,
+        slice: &TeardownReport,
+    ) -> Result<(), std::collections::TryReserveError> {
         let bad = slice.timeline().iter().filter(|entry| entry.outcome != ResourceOutcome::Cleaned);
         for entry in bad.filter(|entry| registry().is_live(entry.id)) {
             self.selection.not_ids.try_reserve(1)?;
@@ -194,7 +202,7 @@ impl Slicer<'_> {
     }
 
     /// Reports what is left as skipped: for this reason, or behind what each depends on.
-    fn list_rest(&self, report: &mut TeardownReport, reason: Option<SkipReason>) {
+    pub(super) fn list_rest(&self, report: &mut TeardownReport, reason: Option<SkipReason>) {
         let mut rest: Vec<ResourceId> = Vec::new();
         for node in self.node.subtree() {
             registry().scan_without_memory(&node, |seen| {
@@ -219,7 +227,7 @@ impl Slicer<'_> {
     }
 
     /// Why something is left: at most [`LEAST`] of what depends on it are named.
-    fn held_back(&self, id: ResourceId) -> SkipReason {
+    pub(super) fn held_back(&self, id: ResourceId) -> SkipReason {
         let (mut outside, mut behind) = (Vec::new(), Vec::new());
         self.node.tree.graph.lock().each_dependent(id, |dependent| {
             let names = if self.stamp(dependent).is_some() { &mut behind } else { &mut outside };
@@ -237,7 +245,11 @@ impl Slicer<'_> {
 }
 
 /// Keeps the newest: the oldest goes when there are too many.
-fn keep(newest: &mut BinaryHeap<Reverse<(Stamp, ResourceId)>>, one: (Stamp, ResourceId), most: usize) {
+pub(super) fn keep(
+    newest: &mut BinaryHeap<Reverse<(Stamp, ResourceId)>>,
+    one: (Stamp, ResourceId),
+    most: usize,
+) {
     newest.push(Reverse(one));
     if newest.len() > most {
         newest.pop();

@@ -295,7 +295,7 @@ impl Run {
         }
     }
 
-    fn report(&self) -> TeardownReport {
+    pub(super) fn report(&self) -> TeardownReport {
         let duration = self.start.elapsed();
         let mut state = self.state();
         let indexes = self.in_order_of_start(&state);

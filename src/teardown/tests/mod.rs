@@ -2,6 +2,7 @@
 //! supervises these runs, and no thread of theirs is ever started; what they clean is registered as anything else.
 
 mod choose;
+mod pressure;
 mod watch;
 mod worker;
 
