@@ -177,6 +177,9 @@ fn equals_of_the_root_and_of_a_child_are_of_one_class() {
     let places = [place(0, 0), place(5, 0), place(6, 5)];
     let all = [chosen(1, 0, Medium), chosen(10, 5, Medium), chosen(11, 6, Medium), chosen(12, 6, Low)];
     assert_eq!(Graph::default().order(&places, &all, false).class, [0, 0, 0, 1]);
+    // Not because nothing is before them.
+    let all = [chosen(2, 0, Critical), chosen(1, 0, Medium), chosen(10, 5, Medium), chosen(11, 6, Medium)];
+    assert_eq!(Graph::default().order(&places, &all, false).class, [0, 1, 1, 1]);
 }
 
 #[test]
