@@ -1,12 +1,14 @@
 //! The waves of a shutdown: as many as there is something to do for, within one deadline.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use castoff::{CleanupContext, ManagerConfig, ResourceGuard, ResourceManager};
+use castoff::{CleanupContext, ManagerConfig, ResourceEvent, ResourceGuard, ResourceManager};
 
-use crate::support::{Hang, LIMIT, OrderLog, Recorder, lock, manager, manager_with, shortly, watchdog};
+use crate::support::{Gate, Hang, LIMIT, OrderLog, Recorder, lock, manager, manager_with, until};
+use crate::support::{shortly, watchdog};
 
 fn waves(recorder: &Recorder) -> usize {
     recorder.words().iter().filter(|words| *words == "teardown started test").count()
@@ -90,6 +92,75 @@ fn a_shutdown_does_not_try_again_what_it_has_given_up() {
         assert_eq!(waves(&recorder), 1);
         shortly(move || hang.release());
         drop(stuck);
+    });
+}
+
+/// A shutdown that somebody meets who has begun to register: he does not come to an end of it before `told`. Returns how
+/// many waves there were by then, and whether the shutdown has cleaned what he registered.
+fn met_by_a_newcomer(told: impl Fn(usize, bool) -> bool + Send + Sync + 'static) -> (usize, bool) {
+    let manager = manager_with(ManagerConfig::default().shutdown_deadline(Duration::MAX));
+    let (begun, over) = (Gate::new("the newcomer"), Gate::new("the shutdown"));
+    let (waves, meets, ended) = (Arc::new(AtomicUsize::new(0)), begun.clone(), over.clone());
+    let counted = waves.clone();
+    let _subscription = manager.subscribe(move |event| match event {
+        ResourceEvent::TeardownStarted { .. } => {
+            counted.fetch_add(1, SeqCst);
+        }
+        ResourceEvent::Registered { .. } => {
+            meets.open();
+            until("the shutdown to come so far", || told(counted.load(SeqCst), ended.is_open()));
+        }
+        _ => {}
+    });
+    let registers = manager.clone();
+    let newcomer = thread::spawn(move || registers.resource("late").guard(|| ()));
+    begun.wait();
+    let cleaned = manager.shutdown().cleaned();
+    let in_all = waves.load(SeqCst);
+    over.open();
+    // Whether or not he is refused: what he has is not lost.
+    drop(newcomer.join().expect("it only registers"));
+    assert_eq!(manager.resource_count(), 0);
+    (in_all, cleaned == 1)
+}
+
+#[test]
+fn a_shutdown_goes_on_for_who_has_begun_to_register_before_it_sealed() {
+    watchdog(LIMIT, || {
+        // On a busy machine he may come too late all the same.
+        let was_cleaned = || met_by_a_newcomer(|waves, is_over| waves > 4 || is_over).1;
+        assert!((0..20).any(|_| was_cleaned()));
+    });
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_ever_for_who_has_begun_to_register() {
+    watchdog(LIMIT, || {
+        let (waves, was_cleaned) = met_by_a_newcomer(|_, is_over| is_over);
+        assert!(waves > 50 && !was_cleaned, "{waves}");
+    });
+}
+
+#[test]
+fn a_shutdown_has_one_more_wave_for_what_it_could_not_clean_and_that_is_all() {
+    watchdog(LIMIT, || {
+        let short = ManagerConfig::default().default_timeout(Duration::from_millis(50));
+        let parent = manager_with(short.shutdown_deadline(Duration::MAX));
+        let (child, hang) = (parent.child("child"), Hang::new());
+        let recorder = Recorder::on(&child);
+        let pool = child.guard("pool", || ());
+        let server = parent.resource("server").depends_on(&pool).guard(|| ()).unwrap();
+        let stuck = child.guard("stuck", hang.cleanup());
+        let elsewhere = thread::spawn(move || drop(stuck));
+        hang.wait_started();
+        let report = child.shutdown();
+        assert_eq!((report.timed_out(), report.cleaned()), (1, 0));
+        let started = recorder.words().iter().filter(|words| *words == "teardown started child").count();
+        // The second ends nothing and seals, and after the third there is nobody who is about to be done.
+        assert_eq!(started, 3);
+        hang.release();
+        elsewhere.join().expect("it only drops");
+        drop((pool, server));
     });
 }
 
