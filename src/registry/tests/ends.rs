@@ -43,13 +43,15 @@ fn what_has_ended_keeps_its_place_as_long_as_there_is_a_guard_and_no_longer() {
 #[test]
 fn what_was_deferred_is_more_urgent_than_nothing_and_leaves_its_place_when_it_is_cleaned_at_last() {
     let node = manager();
-    let (below, above) = (put(&node), put(&node));
+    let (below, above, _other) = (put(&node), put(&node), put(&node));
     registry().add_dependency(&node, above, below).expect("both are live");
     assert!(registry().urgency(below).is_none());
     assert!(matches!(registry().begin(below, kept(), false), Begun::Deferred(..)));
     assert!(registry().urgency(below).is_some() && registry().urgency(above).is_none());
     let stats = registry().stats(&node);
-    assert_eq!((stats.live, stats.deferred), (2, 1));
+    assert_eq!((stats.live, stats.deferred), (3, 1));
+    assert_eq!(stats.by_priority[Priority::Medium as usize], (Priority::Medium, 3));
+    assert_eq!(stats.by_category.iter().collect::<Vec<_>>(), [(Category::Event, 3)]);
     assert!(registry().claim_deferred(below).is_none());
     clean(above);
     assert!(registry().claim_deferred(above).is_none());

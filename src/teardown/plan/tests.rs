@@ -166,6 +166,7 @@ fn labels_cannot_break_out_of_a_diagram() {
 fn mermaid_reads_common_labels_as_they_are_and_markdown_not_at_all() {
     let drawn = |label: &str| plan(vec![step(label, Category::File, &[])]).to_mermaid();
     assert!(drawn("orders-db/pool_2 for größe 数").contains("s1[\"orders-db/pool_2 for größe 数<br/>"));
+    assert!(drawn("a -b").contains("s1[\"a #45;b<br/>"));
     assert!(drawn("- item").contains("s1[\"#45; item<br/>"));
     assert!(drawn("_x_ `y`").contains("s1[\"#95;x#95; #96;y#96;<br/>"));
     assert!(drawn("    code").contains("s1[\"#32;#32;#32;#32;code<br/>"));

@@ -101,6 +101,17 @@ fn a_slice_has_what_it_sets_free_itself_after_what_held_that_back() {
 }
 
 #[test]
+fn in_a_slice_what_is_newer_than_all_that_needs_it_comes_after_the_last_of_them() {
+    let node = manager();
+    let (one, other, pool) = (put(&node), put(&node), put(&node));
+    for above in [one, other] {
+        registry().add_dependency(&node, above, pool).expect("both are live");
+    }
+    let ids: Vec<ResourceId> = slicer(&node, false).slice().items.iter().map(|item| item.id).collect();
+    assert_eq!(ids, [other, one, pool]);
+}
+
+#[test]
 fn a_slice_is_as_large_as_there_is_memory_for() {
     let node = manager();
     for _ in 0..600 {
