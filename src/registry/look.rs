@@ -72,14 +72,17 @@ impl Registry {
         });
     }
 
-    /// As [`scan`](Self::scan), and from now on somebody waits for their ends.
+    /// As [`scan`](Self::scan), and from now on somebody waits for their ends: but not for those of what is entering, which
+    /// nobody takes before it is in, and which is refused if it comes too late.
     pub(crate) fn scan_and_watch(&self, node: &Node, mut visit: impl FnMut(Seen<'_>)) {
         self.each(
             node,
             AT_ONCE,
             |_, _| Walk::All,
             |number, key, entry, threads| {
-                entry.watch();
+                if entry.phase != Phase::Entering {
+                    entry.watch();
+                }
                 visit(Seen::new(number, key, entry, threads));
             },
         );

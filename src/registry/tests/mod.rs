@@ -84,6 +84,16 @@ fn a_registration_that_something_depends_on_is_not_taken_back() {
 }
 
 #[test]
+fn a_registration_that_a_teardown_saw_before_it_was_in_is_taken_back() {
+    let node = manager();
+    let id = registry().insert(&node, draft(), Phase::Entering, false);
+    registry().scan_and_watch(&node, |_| ());
+    assert!(registry().take_back(id).is_none());
+    registry().open(id);
+    assert!(registry().take_back(id).is_some());
+}
+
+#[test]
 fn a_registration_whose_end_somebody_waits_for_is_not_taken_back() {
     let node = manager();
     let id = put(&node);

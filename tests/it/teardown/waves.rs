@@ -95,9 +95,15 @@ fn a_shutdown_does_not_try_again_what_it_has_given_up() {
     });
 }
 
+/// A newcomer's registration, if it was not refused.
+type Registers = fn(&ResourceManager) -> Option<ResourceGuard<()>>;
+
 /// A shutdown that somebody meets who has begun to register: he does not come to an end of it before `told`. Returns how
-/// many waves there were by then, and whether the shutdown has cleaned what he registered.
-fn met_by_a_newcomer(told: impl Fn(usize, bool) -> bool + Send + Sync + 'static) -> (usize, bool) {
+/// many waves there were, how many resources it has cleaned, and what became of his.
+fn met_by_a_newcomer(
+    register: Registers,
+    told: impl Fn(usize, bool) -> bool + Send + Sync + 'static,
+) -> (usize, usize, Option<ResourceGuard<()>>) {
     let manager = manager_with(ManagerConfig::default().shutdown_deadline(Duration::MAX));
     let (begun, over) = (Gate::new("the newcomer"), Gate::new("the shutdown"));
     let (waves, meets, ended) = (Arc::new(AtomicUsize::new(0)), begun.clone(), over.clone());
@@ -113,31 +119,47 @@ fn met_by_a_newcomer(told: impl Fn(usize, bool) -> bool + Send + Sync + 'static)
         _ => {}
     });
     let registers = manager.clone();
-    let newcomer = thread::spawn(move || registers.resource("late").guard(|| ()));
+    let newcomer = thread::spawn(move || register(&registers));
     begun.wait();
     let cleaned = manager.shutdown().cleaned();
     let in_all = waves.load(SeqCst);
     over.open();
-    // Whether or not he is refused: what he has is not lost.
-    drop(newcomer.join().expect("it only registers"));
-    assert_eq!(manager.resource_count(), 0);
-    (in_all, cleaned == 1)
+    (in_all, cleaned, newcomer.join().expect("it only registers"))
+}
+
+fn unrefused(manager: &ResourceManager) -> Option<ResourceGuard<()>> {
+    Some(manager.guard("late", || ()))
+}
+
+fn refusable(manager: &ResourceManager) -> Option<ResourceGuard<()>> {
+    manager.resource("late").guard(|| ()).ok()
 }
 
 #[test]
 fn a_shutdown_goes_on_for_who_has_begun_to_register_before_it_sealed() {
     watchdog(LIMIT, || {
         // On a busy machine he may come too late all the same.
-        let was_cleaned = || met_by_a_newcomer(|waves, is_over| waves > 4 || is_over).1;
+        let was_cleaned = || met_by_a_newcomer(unrefused, |waves, is_over| waves > 4 || is_over).1 == 1;
         assert!((0..20).any(|_| was_cleaned()));
     });
 }
 
 #[test]
-fn a_shutdown_does_not_wait_for_ever_for_who_has_begun_to_register() {
+fn who_is_let_in_while_a_shutdown_seals_is_cleaned_by_it() {
     watchdog(LIMIT, || {
-        let (waves, was_cleaned) = met_by_a_newcomer(|_, is_over| is_over);
-        assert!(waves > 50 && !was_cleaned, "{waves}");
+        for waves in 1..6 {
+            let (_, cleaned, guard) =
+                met_by_a_newcomer(refusable, move |so_far, is_over| so_far >= waves || is_over);
+            assert_eq!(cleaned, usize::from(guard.is_some()), "after {waves} waves");
+        }
+    });
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_ever_for_who_has_begun_to_register_and_refuses_him_then() {
+    watchdog(LIMIT, || {
+        let (waves, cleaned, guard) = met_by_a_newcomer(refusable, |_, is_over| is_over);
+        assert!(waves > 50 && cleaned == 0 && guard.is_none(), "{waves}");
     });
 }
 
