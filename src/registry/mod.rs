@@ -32,7 +32,7 @@ mod spot;
 #[cfg(feature = "tokio")]
 mod tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod tree;
 mod turns;
 

@@ -4,6 +4,7 @@ mod ends;
 mod parts;
 mod relayed;
 
+use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -27,6 +28,30 @@ use crate::resource::{Category, MetadataValue, Priority, ResourceState};
 fn manager() -> Arc<Node> {
     let (name, created_at, config) = (Label::from("m"), Location::caller(), ManagerConfig::default());
     registry().new_node(Seed { name, created_at, config, parent: None })
+}
+
+/// A manager below another, which it leaves at the end of the test: as long as it is there the two hold each other.
+pub(crate) struct Child(Arc<Node>);
+
+pub(crate) fn child(name: &'static str, parent: &Arc<Node>) -> Child {
+    let (name, created_at, config) = (Label::from(name), Location::caller(), ManagerConfig::default());
+    Child(registry().new_node(Seed { name, created_at, config, parent: Some(parent.clone()) }))
+}
+
+impl Deref for Child {
+    type Target = Arc<Node>;
+
+    fn deref(&self) -> &Arc<Node> {
+        &self.0
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let Some(parent) = &self.0.parent {
+            parent.children.lock().remove(&self.0.id);
+        }
+    }
 }
 
 fn draft() -> Draft {

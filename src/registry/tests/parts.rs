@@ -1,15 +1,13 @@
 //! The parts of the registry, each by itself: ids, what is counted, turns, queues, pages.
 
-use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{draft, manager};
+use super::{child, draft, manager};
 use crate::clock::Coarse;
-use crate::config::ManagerConfig;
 use crate::error::{CleanupError, CleanupErrorKind};
 use crate::id::{Label, ResourceId};
 use crate::registry::entry::Phase;
@@ -17,7 +15,7 @@ use crate::registry::evidence::Evidence;
 use crate::registry::queue::Queue;
 use crate::registry::shard::{Shard, Stall};
 use crate::registry::slab::Key;
-use crate::registry::tree::{Node, Seed, Totals};
+use crate::registry::tree::Totals;
 use crate::registry::turns::{Turn, Turns};
 use crate::registry::{id_of, registry};
 use crate::resource::Category;
@@ -51,34 +49,10 @@ fn each_way_to_end_is_counted_by_itself_and_no_other_phase_is() {
     assert_eq!(totals, expected);
 }
 
-/// A manager below another, which it leaves at the end of the test: as long as it is there the two hold each other.
-struct Child(Arc<Node>);
-
-fn child(parent: &Arc<Node>) -> Child {
-    let (name, created_at, config) = (Label::from("c"), Location::caller(), ManagerConfig::default());
-    Child(registry().new_node(Seed { name, created_at, config, parent: Some(parent.clone()) }))
-}
-
-impl Deref for Child {
-    type Target = Arc<Node>;
-
-    fn deref(&self) -> &Arc<Node> {
-        &self.0
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        if let Some(parent) = &self.0.parent {
-            parent.children.lock().remove(&self.0.id);
-        }
-    }
-}
-
 #[test]
 fn what_a_manager_has_counted_goes_to_its_parent_once() {
     let parent = manager();
-    let child = child(&parent);
+    let child = child("c", &parent);
     let counted = Totals { registered: 20, cleaned: 7, failed: 5, timed_out: 3, released: 2 };
     child.add_totals(counted);
     child.latencies.lock().record(Duration::from_millis(1), 1);
@@ -98,8 +72,8 @@ fn what_a_manager_has_counted_goes_to_its_parent_once() {
 #[test]
 fn a_manager_is_above_itself_and_all_below_it_and_lists_parents_before_children() {
     let root = manager();
-    let (one, other) = (child(&root), child(&root));
-    let below = child(&one);
+    let (one, other) = (child("c", &root), child("c", &root));
+    let below = child("c", &one);
     assert!(below.is_within(&below) && below.is_within(&one) && below.is_within(&root));
     assert!(!below.is_within(&other) && !one.is_within(&below));
     let listed: Vec<_> = root.subtree().iter().map(|node| node.id).collect();
@@ -209,7 +183,7 @@ fn a_look_at_many_shows_each_of_them_once_the_newest_first() {
 #[test]
 fn something_may_be_live_where_something_is_or_below_and_else_it_is_not() {
     let parent = manager();
-    let child = child(&parent);
+    let child = child("c", &parent);
     assert!(!registry().may_be_live(&parent));
     let id = registry().insert(&child, draft(), Phase::Live, false);
     assert!(registry().may_be_live(&child) && registry().may_be_live(&parent));
@@ -222,7 +196,7 @@ fn something_may_be_live_where_something_is_or_below_and_else_it_is_not() {
 #[test]
 fn a_manager_is_sealed_at_once_with_all_below_it_unless_somebody_holds_its_names() {
     let parent = manager();
-    let child = child(&parent);
+    let child = child("c", &parent);
     let held = child.names.lock();
     assert!(!parent.try_seal());
     drop(held);

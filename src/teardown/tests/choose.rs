@@ -1,4 +1,5 @@
 use super::*;
+use crate::registry::tests::child;
 use crate::teardown::choose::Choice;
 
 fn ways(choice: &Choice, node: &Arc<Node>) -> Vec<Label> {
@@ -7,15 +8,10 @@ fn ways(choice: &Choice, node: &Arc<Node>) -> Vec<Label> {
 
 #[test]
 fn the_way_to_a_manager_names_those_below_the_one_that_is_torn_down() {
-    let named = |name: &'static str, parent: &Arc<Node>| {
-        let (created_at, config) = (Location::caller(), ManagerConfig::default());
-        let (name, parent) = (Label::from(name), Some(parent.clone()));
-        registry().new_node(Seed { name, created_at, config, parent })
-    };
     let top = manager();
-    let root = named("root", &top);
-    let (one, other) = (named("one", &root), named("other", &root));
-    let below = named("below", &one);
+    let root = child("root", &top);
+    let (one, other) = (child("one", &root), child("other", &root));
+    let below = child("below", &one);
     let choice = choose(&root, &Selection::default(), false);
     assert_eq!(ways(&choice, &root), [] as [Label; 0]);
     assert_eq!(ways(&choice, &one), [Label::from("one")]);
