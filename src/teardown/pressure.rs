@@ -69,12 +69,8 @@ pub(super) fn in_slices(
         }
         let order = order(node, &choice, options.force);
         let mut slice = run(node, choice, order, options.clone(), inbox, start, turn);
-        let failed = slice.failed() + slice.timed_out() > 0;
         let stuck = slice.started() == 0 || slicer.give_up(&slice).is_err();
-        let stopped = match slice.take_skipped().into_iter().find_map(|one| stops(one.reason)) {
-            None if options.stop_on_error && failed => Some(SkipReason::StoppedOnError),
-            reason => reason,
-        };
+        let stopped = stopped(&mut slice, options.stop_on_error);
         // Every slice counts from the same start.
         report.append(slice, Duration::ZERO);
         if stuck || stopped.is_some() {
@@ -84,6 +80,14 @@ pub(super) fn in_slices(
     }
     report.end(start.elapsed());
     report
+}
+
+/// Why no other slice begins. What this one skipped comes again otherwise, and is taken out in any case.
+pub(super) fn stopped(slice: &mut TeardownReport, stop_on_error: bool) -> Option<SkipReason> {
+    // The last of a slice may have failed: then nothing was skipped for it.
+    let failed = stop_on_error && slice.failed() + slice.timed_out() > 0;
+    let said = slice.take_skipped().into_iter().find_map(|one| stops(one.reason));
+    said.or(failed.then_some(SkipReason::StoppedOnError))
 }
 
 /// The reasons that hold for all that is left as well.

@@ -125,3 +125,25 @@ impl Trial {
         Findings::new(node, leaks, teardown)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ManagerConfig;
+
+    #[test]
+    fn what_a_panic_would_drop_stays_where_the_test_keeps_it_and_only_there() {
+        for keeps in [true, false] {
+            let around = ResourceManager::isolated("around", ManagerConfig::default());
+            let manager = around.for_test(Label::from("test"), Location::caller(), None, keeps);
+            let guard = manager.guard("directory", || ());
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                let _guard = guard;
+                std::panic::resume_unwind(Box::new("it failed"));
+            }));
+            assert!(ended.is_err());
+            assert_eq!(manager.resource_count(), usize::from(keeps));
+            assert_eq!(manager.cleanup().cleaned(), usize::from(keeps));
+        }
+    }
+}

@@ -158,6 +158,8 @@ proptest! {
             all.check();
         }
         assert_eq!(both.shard.is_used(both.member), !both.live.is_empty());
+        let pages = (0..).map_while(|page| both.shard.entries.on_page(page).map(Iterator::count));
+        assert_eq!(pages.sum::<usize>(), both.live.len(), "no mark is left");
     }
 }
 

@@ -1,5 +1,8 @@
 //! What is left of a resource when it has ended: its place, its name, and what its guard may still ask.
 
+#[cfg(feature = "tokio")]
+use std::task::{Context, Poll, Waker};
+
 use super::*;
 use crate::registry::entry::{Extra, Kept};
 
@@ -38,6 +41,20 @@ fn what_has_ended_keeps_its_place_as_long_as_there_is_a_guard_and_no_longer() {
     assert_eq!([held, dropped, leaked].map(is_there), [true, false, false]);
     drop(registry().release(held));
     assert!(!is_there(held));
+}
+
+#[test]
+fn nobody_waits_for_what_has_ended_already() {
+    let node = manager();
+    let over = put(&node);
+    clean(over);
+    registry().wait_for_end(over);
+    #[cfg(feature = "tokio")]
+    {
+        let mut ending = Box::pin(registry().ending(over));
+        let polled = ending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(None)));
+    }
 }
 
 #[test]

@@ -135,6 +135,16 @@ fn what_stopped_a_stretch_is_done_alone_and_then_there_are_stretches_again() {
     assert_eq!(next(&mut state, &line, false), (vec![1, 2, 3, 4], true));
 }
 
+#[cfg(feature = "tokio")]
+#[test]
+fn what_awaits_is_given_to_who_asks_for_that_once_and_nothing_else_is() {
+    let mut all = items(3);
+    (all[0].is_async, all[1].is_async) = (true, true);
+    let (line, mut state) = begin(&all, &[], 4);
+    assert_eq!([(); 3].map(|()| state.next_async(&line)), [Some(0), Some(1), None]);
+    assert_eq!(next(&mut state, &line, true), (vec![2], false));
+}
+
 #[test]
 fn who_is_to_go_alone_is_given_one_at_a_time() {
     let (line, mut state) = begin(&items(3), &[], 1);

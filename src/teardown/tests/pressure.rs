@@ -6,8 +6,8 @@ use crate::clock::Coarse;
 use crate::fork;
 use crate::id::Stamp;
 use crate::registry::entry::Newcomer;
-use crate::report::{SkipReason, TeardownReport};
-use crate::teardown::pressure::{Slicer, can_do, in_slices, keep};
+use crate::report::{Record, SkipReason, TeardownReport};
+use crate::teardown::pressure::{Slicer, can_do, in_slices, keep, stopped};
 
 fn slicer(node: &Arc<Node>, force: bool) -> Slicer<'_> {
     Slicer { node, selection: Selection::default(), force, horizon: registry().horizon() }
@@ -189,5 +189,52 @@ fn in_slices_all_is_done_or_listed_as_left_for_the_same_reason() {
         let reason = if stop_on_error { SkipReason::StoppedOnError } else { SkipReason::DeadlinePassed };
         assert!(report.skipped().iter().all(|skipped| skipped.reason == reason));
         assert_eq!(report.skipped().len(), 3 - cleaned - failed);
+    }
+}
+
+/// A report of one resource that ended like this.
+fn slice_of(outcome: ResourceOutcome, skipped: Option<SkipReason>) -> TeardownReport {
+    let record = Record {
+        id: ResourceId(1),
+        label: Label::from("one"),
+        category: Category::Event,
+        created_at: Location::caller(),
+        lived: Duration::ZERO,
+        outcome,
+        started: Duration::ZERO,
+        duration: Duration::ZERO,
+        error: None,
+        skipped,
+        after_failed: None,
+        note: None,
+        waited_for: None,
+    };
+    TeardownReport::new(Label::from("m"), [record], Duration::ZERO)
+}
+
+#[test]
+fn after_a_slice_in_which_something_failed_no_other_begins_where_that_was_asked_for() {
+    let failures = [ResourceOutcome::Failed, ResourceOutcome::Panicked, ResourceOutcome::TimedOut];
+    for outcome in failures {
+        assert_eq!(stopped(&mut slice_of(outcome, None), true), Some(SkipReason::StoppedOnError));
+        assert_eq!(stopped(&mut slice_of(outcome, None), false), None);
+    }
+    assert_eq!(stopped(&mut slice_of(ResourceOutcome::Cleaned, None), true), None);
+}
+
+#[test]
+fn what_a_slice_skipped_comes_again_unless_that_holds_for_all_that_is_left() {
+    let behind = SkipReason::BehindSkipped { dependents: vec![Label::from("other")] };
+    let outside = SkipReason::DependentOutside { dependents: vec![Label::from("other")] };
+    let reasons = [
+        (SkipReason::DeadlinePassed, true),
+        (SkipReason::StoppedOnError, true),
+        (behind, false),
+        (outside, false),
+    ];
+    for (reason, holds) in reasons {
+        let mut slice = slice_of(ResourceOutcome::Skipped, Some(reason.clone()));
+        assert_eq!(stopped(&mut slice, true), holds.then_some(reason));
+        assert_eq!(slice.processed(), 0);
     }
 }
