@@ -127,7 +127,7 @@ impl Run {
     ) -> Held<'a> {
         let stretch = Arc::new(Stretch::new(items, self.start.elapsed()));
         state.begin_stretch(&self.line, worker, stretch.clone());
-        if self.next_look(&state).is_some_and(|look| state.alarm.is_none_or(|set| look < set)) {
+        if state.sleeps_past(self.next_look(&state)) {
             self.watch.notify_one();
         }
         drop(state);

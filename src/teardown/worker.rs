@@ -115,7 +115,7 @@ impl Run {
 
     /// From now on the supervisor watches it.
     pub(super) fn begin(&self, state: &mut State, number: u64, active: Active) {
-        if active.alarm().is_some_and(|alarm| state.alarm.is_none_or(|set| alarm < set)) {
+        if state.sleeps_past(active.alarm()) {
             self.watch.notify_one();
         }
         state.start(&self.line, number, active);

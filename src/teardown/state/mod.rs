@@ -185,6 +185,11 @@ impl State {
         self.next_number
     }
 
+    /// Whether something is to be done at this moment and the supervisor would wake too late for it.
+    pub(crate) fn sleeps_past(&self, moment: Option<Instant>) -> bool {
+        moment.is_some_and(|moment| self.alarm.is_none_or(|alarm| moment < alarm))
+    }
+
     /// From now on this runs under this number.
     pub(crate) fn start(&mut self, line: &Line, number: u64, active: Active) {
         self.count(line, &active, true);

@@ -135,6 +135,17 @@ fn what_stopped_a_stretch_is_done_alone_and_then_there_are_stretches_again() {
     assert_eq!(next(&mut state, &line, false), (vec![1, 2, 3, 4], true));
 }
 
+#[test]
+fn the_supervisor_sleeps_past_what_comes_before_its_alarm_and_past_everything_without_one() {
+    let (_, mut state) = begin(&items(1), &[], 1);
+    let alarm = Instant::now();
+    let (before, after) = (alarm - Duration::from_millis(1), alarm + Duration::from_millis(1));
+    assert!(state.sleeps_past(Some(after)) && !state.sleeps_past(None));
+    state.alarm = Some(alarm);
+    let moments = [None, Some(before), Some(alarm), Some(after)];
+    assert_eq!(moments.map(|moment| state.sleeps_past(moment)), [false, true, false, false]);
+}
+
 #[cfg(feature = "tokio")]
 #[test]
 fn what_awaits_is_given_to_who_asks_for_that_once_and_nothing_else_is() {
