@@ -148,11 +148,14 @@ fn the_metadata_of_what_is_live_is_shown_and_of_nothing_else() {
 fn what_finds_its_shard_full_is_kept_in_another() {
     let node = manager();
     let full = put(&node).shard() as u32;
-    let created = Coarse::now();
+    // Before it was looked for another: nothing in a list may be older than what was put there first.
+    let created = Coarse::from_start(Duration::ZERO);
+    let before = Coarse::now();
     let (phase, era) = (Phase::Live, crate::fork::era());
     let new = Newcomer { created, turn: 0, era, phase, linked: false };
     let id = registry().insert_elsewhere(full, &node, draft(), new);
     assert_ne!(id.shard() as u32, full);
+    assert!(registry().with(id, |entry| entry.created).is_some_and(|created| created >= before));
     assert!(registry().is_live(id));
     clean(id);
     assert_eq!(registry().stats(&node).cleaned, 1);

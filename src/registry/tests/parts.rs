@@ -205,6 +205,18 @@ fn a_manager_is_sealed_at_once_with_all_below_it_unless_somebody_holds_its_names
 }
 
 #[test]
+fn a_manager_that_its_sealed_parent_did_not_list_yet_is_sealed_when_it_does() {
+    let parent = manager();
+    let child = child("c", &parent);
+    child.seal_as_its_parent();
+    assert!(!child.is_sealed());
+    parent.sealed.store(true, Relaxed);
+    assert!(!child.is_sealed());
+    child.seal_as_its_parent();
+    assert!(child.is_sealed());
+}
+
+#[test]
 fn what_registers_later_is_beyond_the_horizon_of_now() {
     let node = manager();
     let put = || registry().insert(&node, draft(), Phase::Live, false);
