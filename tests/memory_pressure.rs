@@ -161,6 +161,23 @@ impl World {
         World { manager, log, guards, edges }
     }
 
+    /// So many pools for each of these servers, which have none in common.
+    fn fans(servers: usize, each: usize) -> World {
+        let pools = servers * each;
+        let (manager, log) =
+            (ResourceManager::isolated("scarce", ManagerConfig::default()), Log::new(pools + servers));
+        let mut guards: Vec<_> = (0..pools).map(|n| manager.guard("pool", log.cleanup(n))).collect();
+        let mut edges = Vec::new();
+        for n in 0..servers {
+            let needs = n * each..(n + 1) * each;
+            let resource = manager.resource("server").depends_on_all(&guards[needs.clone()]);
+            let guard = resource.guard(log.cleanup(pools + n)).expect("no circle");
+            edges.extend(needs.map(|pool| (pools + n, pool)));
+            guards.push(guard);
+        }
+        World { manager, log, guards, edges }
+    }
+
     fn id(&self, number: usize) -> ResourceId {
         ResourceGuard::id(&self.guards[number])
     }
@@ -216,6 +233,20 @@ fn several_cleanups_at_once_keep_the_dependencies_too() {
         world.log.ran_once_each(SOME);
         world.dependents_ran_first();
         all_cleaned(&report, SOME);
+    });
+}
+
+#[test]
+fn what_needs_more_than_there_is_room_to_note_is_cleaned_before_all_of_that() {
+    let _alone = alone();
+    watchdog(|| {
+        let (servers, each) = (512, 64);
+        let world = World::fans(servers, each);
+        let (report, refused) = scarce(|| world.manager.cleanup());
+        assert!(refused > 0, "memory was never refused");
+        world.log.ran_once_each(servers * (each + 1));
+        world.dependents_ran_first();
+        all_cleaned(&report, servers * (each + 1));
     });
 }
 
