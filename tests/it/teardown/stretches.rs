@@ -8,11 +8,11 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use castoff::{
-    Priority, ResourceEvent, ResourceGuard, ResourceId, ResourceManager, ResourceOutcome, ResourceState,
-    SkipReason,
+    ManagerConfig, Priority, ResourceEvent, ResourceGuard, ResourceId, ResourceManager, ResourceOutcome,
+    ResourceState, SkipReason,
 };
 
-use crate::support::{Gate, Hang, LIMIT, lock, manager, watchdog};
+use crate::support::{Gate, Hang, LIMIT, lock, manager, manager_with, watchdog};
 
 /// More than a worker takes at once.
 const MANY: usize = 2_500;
@@ -268,7 +268,9 @@ fn side_by_side_each_runs_once_and_after_all_that_depends_on_it() {
 #[test]
 fn what_a_busy_worker_has_not_begun_is_taken_over_by_an_idle_one() {
     watchdog(LIMIT, || {
-        let (manager, log) = (manager(), Log::default());
+        // Nobody else looks after what takes long.
+        let never = ManagerConfig::default().default_timeout(Duration::MAX).slow_after(Duration::MAX);
+        let (manager, log) = (manager_with(never), Log::default());
         let (all, left) = (Gate::new("all the others"), Arc::new(AtomicUsize::new(MANY - 1)));
         let mut waiting = Some(all.clone());
         let resource = |number| match waiting.take_if(|_| number == MIDDLE) {
