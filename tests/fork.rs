@@ -198,6 +198,23 @@ fn a_guard_that_is_deferred_when_the_child_is_forked_runs_in_the_parent_alone() 
 }
 
 #[test]
+fn a_forked_child_finds_nothing_of_its_parents_to_tear_down() {
+    let _alone = alone();
+    let (manager, runs) = (manager(), Runs::default());
+    let pool = manager.guard("pool", runs.cleanup());
+    let id = ResourceGuard::id(&pool);
+    let ran = ran_in_a_child(&runs, || {
+        assert!(manager.detect_leaks().is_empty());
+        assert_eq!(manager.cleanup().processed() + manager.cleanup_batch(&[id]).processed(), 0);
+        assert_eq!(manager.shutdown().processed(), 0);
+    });
+    assert_eq!(ran, 0);
+    assert!(manager.shutdown().is_success());
+    assert_eq!(runs.count(), 1);
+    drop(pool);
+}
+
+#[test]
 fn a_guard_that_the_child_made_is_the_childs_own_and_cleans() {
     let _alone = alone();
     let (outside, runs) = (manager(), Runs::default());

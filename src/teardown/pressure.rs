@@ -82,6 +82,12 @@ pub(super) fn in_slices(
     report
 }
 
+/// The largest slice that fits, by halves of all.
+pub(super) fn largest(all: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let halves = std::iter::successors(Some(all), |most| Some(most / 2));
+    halves.take_while(|most| *most > LEAST).find(|most| fits(*most)).unwrap_or(LEAST)
+}
+
 /// Why no other slice begins. What this one skipped comes again otherwise, and is taken out in any case.
 pub(super) fn stopped(slice: &mut TeardownReport, stop_on_error: bool) -> Option<SkipReason> {
     // The last of a slice may have failed: then nothing was skipped for it.
@@ -105,10 +111,11 @@ pub(super) struct Slicer<'a> {
 impl Slicer<'_> {
     /// As many as there is memory for: the newest that nothing holds back, with what these set free.
     pub(super) fn slice(&self) -> Choice {
+        self.slice_of(largest(registry().live_count(self.node), can_do))
+    }
+
+    pub(super) fn slice_of(&self, most: usize) -> Choice {
         let nodes = self.node.subtree();
-        let live = registry().live_count(self.node);
-        let halves = std::iter::successors(Some(live), |most| Some(most / 2));
-        let most = halves.take_while(|most| *most > LEAST).find(|most| can_do(*most)).unwrap_or(LEAST);
         let graph = self.node.tree.graph.lock();
         let mut ready = self.free(&graph, &nodes, most);
         let mut holders: HashMap<ResourceId, usize> = HashMap::new();

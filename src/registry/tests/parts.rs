@@ -194,6 +194,26 @@ fn something_may_be_live_where_something_is_or_below_and_else_it_is_not() {
 }
 
 #[test]
+fn a_thread_that_has_ended_is_no_longer_known_to_any_shard() {
+    let named = |name: &str| thread::Builder::new().name(String::from(name));
+    let known = || {
+        let shards = registry().shards.iter();
+        shards
+            .map(|shard| shard.lock().threads.iter().filter(|one| one.label == "comes and goes").count())
+            .sum()
+    };
+    let node = manager();
+    let registers = named("comes and goes").spawn(move || {
+        let id = registry().insert(&node, draft(), Phase::Live, false);
+        let known_here: usize = known();
+        assert!(registry().take_back(id).is_some());
+        known_here
+    });
+    let while_it_lived = registers.expect("there is room for a thread").join().expect("it only registers");
+    assert_eq!((while_it_lived, known()), (1, 0));
+}
+
+#[test]
 fn a_manager_is_sealed_at_once_with_all_below_it_unless_somebody_holds_its_names() {
     let parent = manager();
     let child = child("c", &parent);

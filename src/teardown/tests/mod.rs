@@ -24,6 +24,7 @@ use crate::teardown::choose::{Selection, choose};
 use crate::teardown::inbox::Inbox;
 use crate::teardown::order;
 use crate::teardown::run::{Options, Run};
+use crate::teardown::shutdown::shutdown_within;
 use crate::teardown::state::{State, Status};
 
 const TIMED_OUT: Status = Status::Over(ResourceOutcome::TimedOut);
@@ -123,6 +124,15 @@ fn is_left(state: &mut State, number: u64) -> bool {
 
 fn is_overtaken(state: &mut State, number: u64) -> bool {
     state.active(number).is_some_and(|active| active.overtaken)
+}
+
+#[test]
+fn a_shutdown_has_the_deadline_that_it_is_given_and_not_the_managers() {
+    let node = manager();
+    let id = put(&node);
+    let report = shutdown_within(&node, CleanupReason::ScopeEnded, Duration::ZERO);
+    assert_eq!((report.skipped().len(), report.started()), (1, 0));
+    assert!(registry().is_live(id) && node.is_sealed());
 }
 
 fn is_timed_out(id: ResourceId) -> bool {

@@ -7,7 +7,7 @@ use crate::fork;
 use crate::id::Stamp;
 use crate::registry::entry::Newcomer;
 use crate::report::{Record, SkipReason, TeardownReport};
-use crate::teardown::pressure::{Slicer, can_do, in_slices, keep, stopped};
+use crate::teardown::pressure::{Slicer, can_do, in_slices, keep, largest, stopped};
 
 fn slicer(node: &Arc<Node>, force: bool) -> Slicer<'_> {
     Slicer { node, selection: Selection::default(), force, horizon: registry().horizon() }
@@ -27,6 +27,26 @@ fn slices(node: &Arc<Node>, options: &Options) -> TeardownReport {
 #[test]
 fn few_are_done_without_asking_and_more_than_there_can_be_are_refused() {
     assert!(can_do(256) && can_do(1_000) && !can_do(usize::MAX));
+}
+
+#[test]
+fn a_slice_is_the_largest_half_of_a_half_that_fits_and_never_less_than_is_done_without_asking() {
+    let fits = |limit: usize| move |most: usize| most <= limit;
+    assert_eq!(largest(10_000, fits(10_000)), 10_000);
+    assert_eq!(largest(10_000, fits(9_999)), 5_000);
+    assert_eq!(largest(10_000, fits(1_300)), 1_250);
+    assert_eq!([largest(10_000, fits(300)), largest(10_000, fits(0)), largest(3, fits(3))], [256; 3]);
+}
+
+#[test]
+fn a_slice_has_so_many_and_no_more() {
+    let node = manager();
+    let pool = put(&node);
+    for _ in 0..4 {
+        put_above(&node, pool);
+    }
+    let chosen = |most| slicer(&node, false).slice_of(most).items.len();
+    assert_eq!([1, 3, 4, 5, 6].map(chosen), [1, 3, 4, 5, 5]);
 }
 
 #[test]

@@ -157,3 +157,22 @@ fn a_blocking_scope_in_asynchronous_code_waits_for_what_was_dropped_in_it() {
         }
     });
 }
+
+#[test]
+fn what_is_given_up_by_a_teardown_that_is_awaited_is_not_put_down_to_one_that_blocks() {
+    watched(|manager| {
+        current_thread().block_on(async {
+            for is_last in [false, true] {
+                let stuck = manager.resource("stuck").timeout(LIMIT_OF_ONE);
+                let _stuck = stuck.guard_async(std::future::pending::<()>).expect("nothing refuses it");
+                let report = if is_last {
+                    manager.shutdown_async().await
+                } else {
+                    manager.teardown().run_async().await
+                };
+                assert_eq!(report.timed_out(), 1);
+                assert!(!report.to_string().contains("blocked a thread"), "{report}");
+            }
+        });
+    });
+}

@@ -1,9 +1,10 @@
 //! What a cleanup in a teardown is told: why it runs and how long it has.
 
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use castoff::{Cleanup, CleanupReason, ManagerConfig, ResourceManager};
+use castoff::{Cleanup, CleanupContext, CleanupReason, ManagerConfig, ResourceManager};
 
 use crate::support::{LIMIT, lock, manager, manager_with, watchdog};
 
@@ -76,5 +77,31 @@ fn no_cleanup_is_told_more_time_than_the_teardown_has() {
         let _guard = registration.with_cleanup(noting(&seen)).unwrap();
         assert!(manager.teardown().deadline(Duration::from_secs(9)).run().is_success());
         is_about(left_of(&seen), Duration::from_secs(9));
+    });
+}
+
+#[test]
+fn each_of_many_has_its_limit_from_its_own_beginning_on() {
+    watchdog(LIMIT, || {
+        let (manager, deadlines) = (manager(), Arc::new(Mutex::new(Vec::new())));
+        let guards: Vec<_> = (0..30)
+            .map(|_| {
+                let deadlines = Arc::clone(&deadlines);
+                let cleanup = move |context: &CleanupContext| {
+                    lock(&deadlines).push((context.deadline(), Instant::now()));
+                    thread::sleep(Duration::from_millis(1));
+                };
+                manager.resource("one").timeout(LIMIT).guard_with_context(cleanup).unwrap()
+            })
+            .collect();
+        let before = Instant::now();
+        assert!(manager.cleanup().is_success());
+        let mut begun = before;
+        for (deadline, now) in &*lock(&deadlines) {
+            let deadline = deadline.expect("each has a limit");
+            assert!(deadline >= begun + LIMIT && deadline <= *now + LIMIT);
+            begun = *now;
+        }
+        drop(guards);
     });
 }
