@@ -138,19 +138,29 @@ fn a_cleanup_that_outlives_its_timeout_is_cancelled_and_its_future_dropped_once(
     });
 }
 
+/// What is cleaned beside something that hangs and what that depends on, within this deadline.
+async fn cleaned_beside_a_hang(manager: &ResourceManager, deadline: Duration) -> Vec<String> {
+    let log = OrderLog::new();
+    let pool = manager.guard_async("pool", logged(&log, "pool"));
+    let hang = manager.resource("hang").depends_on(&pool).guard_async(std::future::pending::<()>);
+    let free = manager.guard_async("free", logged(&log, "free"));
+    let report = manager.teardown().deadline(deadline).run_async().await;
+    assert_eq!((report.timed_out(), report.processed()), (1, 3), "{report}");
+    let cleaned = log.entries();
+    drop((pool, hang, free));
+    cleaned
+}
+
 #[test]
-fn a_deadline_gives_up_what_runs_and_skips_what_has_not_started() {
+fn a_deadline_gives_up_what_runs_and_goes_on_with_what_stands_behind_it() {
     watched(|manager| {
         on_each_runtime(|name| async move {
-            let log = OrderLog::new();
-            let pool = manager.guard_async("pool", logged(&log, "pool"));
-            let hang = manager.resource("hang").depends_on(&pool).guard_async(std::future::pending::<()>);
-            let free = manager.guard_async("free", logged(&log, "free"));
-            // Long enough that a neighbour's cleanup that blocks its thread is no matter.
-            let report = manager.teardown().deadline(Duration::from_secs(1)).run_async().await;
-            assert_eq!((report.timed_out(), report.processed()), (1, 3), "{name}: {report}");
-            log.assert_is(&["free", "pool"]);
-            drop((pool, hang, free));
+            // On a slow machine, or behind a neighbour's cleanup that blocks its thread, a second may be too little.
+            let mut cleaned = cleaned_beside_a_hang(manager, Duration::from_secs(1)).await;
+            if cleaned.len() < 2 {
+                cleaned = cleaned_beside_a_hang(manager, Duration::from_secs(8)).await;
+            }
+            assert_eq!(cleaned, ["free", "pool"], "{name}");
         });
         assert_eq!(manager.resource_count(), 0);
     });
