@@ -210,10 +210,10 @@ memcheck() {
     descriptors "$log" && rm "$log" "$log.said"
 }
 
-# A descriptor that was open at the end and came from this program's own code, but for those of castoff's runtime: that lives
+# A descriptor that was open at the end and came from this program's own code, but for those of castoff's runtimes: they live
 # as long as the process.
 descriptors() {
     local left
-    left=$(sed 's/^==[0-9]*== //' "$1" | awk -v RS= '/^Open file descriptor/ && /castoff|planted|it::/ && !/castoff::runtime::reactor/')
+    left=$(sed 's/^==[0-9]*== //' "$1" | awk -v RS= '/^Open file descriptor/ && /castoff|planted|it::/ && !/castoff::(runtime::reactor|testing::shared::runtime)/')
     [ -z "$left" ] || { printf 'descriptors left open:\n%s\n' "$left"; return 1; }
 }
