@@ -1,12 +1,15 @@
 //! A test program, and its tests.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// Of one process. None of the tests needs that many.
+const BUSY_SECONDS: libc::rlim_t = 120;
 
 #[derive(Debug)]
 pub(crate) enum Verdict {
@@ -62,9 +65,21 @@ impl Program {
         if let Some(reached) = reached {
             command.env("CASTOFF_REACHED", reached);
         }
+        // SAFETY: one system call, which may be made between a fork and what follows.
+        unsafe { command.pre_exec(limit_busy_seconds) };
         // A group of its own, so that it is ended with all that it has started.
         let child = command.process_group(0).spawn().expect("a test program can be started");
         judge(child, limit)
+    }
+}
+
+/// What a test starts may be in a group of its own, and spin for ever: the system ends what has been busy for that long.
+fn limit_busy_seconds() -> io::Result<()> {
+    let limit = libc::rlimit { rlim_cur: BUSY_SECONDS, rlim_max: BUSY_SECONDS };
+    // SAFETY: reads one value, which outlives the call.
+    match unsafe { libc::setrlimit(libc::RLIMIT_CPU, &raw const limit) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
