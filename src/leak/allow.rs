@@ -141,7 +141,10 @@ impl LeakAllowList {
     }
 
     pub(super) fn judge(&self) -> Verdict<'_> {
-        Verdict { today: today(), rules: self.rules.iter().map(|rule| (rule, false)).collect() }
+        Verdict {
+            today: day_of(SystemTime::now()),
+            rules: self.rules.iter().map(|rule| (rule, false)).collect(),
+        }
     }
 }
 
@@ -219,8 +222,9 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-fn today() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / SECONDS_A_DAY)
+/// As a number of days since 1970-01-01.
+fn day_of(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / SECONDS_A_DAY)
 }
 
 /// A date as a number of days since 1970-01-01, in the calendar of ISO 8601.
@@ -243,6 +247,8 @@ fn day(date: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -252,10 +258,36 @@ mod tests {
         {
             assert_eq!(day(date), Some(number), "{date}");
         }
-        for wrong in
-            ["2026-02-29", "2026-13-01", "2026-00-10", "2026-1", "2026-01-01-01", "tomorrow", "1969-12-31"]
-        {
+        for (day_before, date) in [("2024-02-28", "2024-02-29"), ("2100-02-28", "2100-03-01")] {
+            assert_eq!(day(day_before).map(|number| number + 1), day(date), "{date}");
+        }
+        for (hours, number) in [(0, 20_780), (23, 20_780), (24, 20_781)] {
+            let time = UNIX_EPOCH + Duration::from_secs(20_780 * 86_400 + hours * 3_600);
+            assert_eq!((day_of(time), day_of(UNIX_EPOCH - Duration::from_secs(1))), (number, 0));
+        }
+        for wrong in [
+            "2026-02-29",
+            "2100-02-29",
+            "2026-13-01",
+            "2026-00-10",
+            "2026-1",
+            "2026-01-01-01",
+            "tomorrow",
+            "1969-12-31",
+        ] {
             assert_eq!(day(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_rule_holds_on_its_last_day_and_has_expired_on_the_next() {
+        let list = LeakAllowList::parse("pool until 2026-11-23 because of it").expect("a rule");
+        let on = |today| Verdict { today, ..list.judge() };
+        let leak = crate::leak::tests::leak("pool");
+        assert_eq!([20_779, 20_780, 20_781].map(|today| on(today).allows(&leak)), [true, true, false]);
+        for (today, expired) in [(20_779, false), (20_780, false), (20_781, true)] {
+            let stale: Vec<StaleRule> = on(today).stale().collect();
+            assert_eq!((stale.len(), stale[0].expired), (1, expired), "{today}");
         }
     }
 

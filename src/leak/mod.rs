@@ -14,6 +14,8 @@ pub(crate) mod footprint;
 mod growth;
 mod report;
 mod series;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod watch;
 

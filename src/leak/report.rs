@@ -252,17 +252,64 @@ fn write_group(f: &mut fmt::Formatter<'_>, group: &LeakGroup, leaks: &[ResourceL
     }
 }
 
-/// The frames from the caller of castoff on: what is above is the same in every one.
 fn write_frames(f: &mut fmt::Formatter<'_>, backtrace: &Backtrace) -> fmt::Result {
-    let shown = backtrace.to_string();
-    let lines: Vec<&str> = shown.lines().collect();
+    callers(&backtrace.to_string()).try_for_each(|line| write!(f, "\n    {line}"))
+}
+
+/// The frames from the caller of castoff on: what is above is the same in every backtrace.
+fn callers(backtrace: &str) -> impl Iterator<Item = &str> {
+    let lines: Vec<&str> = backtrace.lines().collect();
     let frame = |line: &str| line.trim_start().split_once(": ").map(|(_, name)| name.to_owned());
     let ours = |line: &&str| frame(line).is_some_and(|name| is_ours(&name));
     let last = lines.iter().rposition(ours).map_or(0, |at| at + 1);
     let start = lines[last..].iter().position(|line| frame(line).is_some()).unwrap_or(0) + last;
-    lines[start..].iter().try_for_each(|line| write!(f, "\n    {line}"))
+    lines.into_iter().skip(start)
 }
 
 fn is_ours(frame: &str) -> bool {
     frame.trim_start_matches('<').starts_with("castoff::")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leak::tests::leak;
+
+    #[test]
+    fn a_backtrace_begins_with_who_called_castoff() {
+        let called = "   0: std::backtrace::Backtrace::force_capture
+   1: castoff::leak::trace::trace
+             at /src/leak/trace.rs:29:5
+   2: core::option::Option<T>::map
+   3: <castoff::guard::ResourceGuard<T> as core::ops::Drop>::drop
+             at /src/guard.rs:1:2
+   4: castoff_shop::open
+             at /shop/src/main.rs:7:9
+   5: main";
+        let shown: Vec<&str> = callers(called).map(str::trim).collect();
+        assert_eq!(shown, ["4: castoff_shop::open", "at /shop/src/main.rs:7:9", "5: main"]);
+        let all = "   0: shop::open\n             at /shop/src/main.rs:7:9\n   1: main";
+        assert!(callers(all).eq(all.lines()));
+        assert!(callers("disabled backtrace").eq(["disabled backtrace"]));
+    }
+
+    #[test]
+    fn what_is_allowed_is_counted_and_said_and_what_is_left_is_news() {
+        let list = |rules: &str| LeakAllowList::parse(rules).expect("they are rules");
+        let leaks = ["pool", "cache", "server"].map(leak);
+        let report = || LeakReport::new(Label::from("shop"), leaks.to_vec());
+        let first = |report: &LeakReport| report.to_string().lines().next().map(str::to_owned);
+        let one = report().allow(&list("pool until 2999-12-31 because of it"));
+        assert_eq!(first(&one).as_deref(), Some("2 leaks in `shop`, made at 1 line; 1 more is allowed"));
+        let two = one.allow(&list("cache until 2999-12-31 because of it"));
+        assert_eq!(first(&two).as_deref(), Some("1 leak in `shop`; 2 more are allowed"));
+        let all = two.allow(&list("* until 2999-12-31 because of it"));
+        assert_eq!(first(&all).as_deref(), Some("no leaks in `shop`; 3 more are allowed"));
+        assert!(report().has_news() && all.is_empty() && !all.has_news(), "{all}");
+        assert!(all.clone().with_note("no list".into()).has_news());
+        let unmatched = all.clone().allow(&list("x until 2999-12-31 because of it"));
+        assert!(unmatched.has_news() && !unmatched.without_unmatched().has_news());
+        let expired = all.allow(&list("pool until 2020-01-01 because of it")).without_unmatched();
+        assert!(expired.has_news() && expired.stale_rules().len() == 1, "{expired}");
+    }
 }

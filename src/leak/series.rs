@@ -98,5 +98,17 @@ mod tests {
         assert!(older.len() >= OLDER / 2, "{older:?}");
         let gaps: BTreeSet<u64> = older.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(gaps.len() == 1, "evenly spread: {gaps:?}");
+        let last_gap = kept[kept.len() - LATEST] - older[older.len() - 1];
+        assert!(gaps.iter().all(|gap| last_gap <= *gap), "up to the latest: {kept:?}");
+    }
+
+    #[test]
+    fn what_is_held_is_added_up() {
+        let mut held = Held { live: 3, bytes: u64::MAX - 8 };
+        for bytes in [u64::MAX - 3, u64::MAX] {
+            held.add(Held { live: 2, bytes: 5 });
+            assert_eq!(held.bytes, bytes, "and there are no more than that");
+        }
+        assert_eq!(held.live, 7);
     }
 }

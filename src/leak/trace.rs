@@ -31,7 +31,7 @@ pub(crate) fn trace(policy: Backtraces, created_at: &'static Location<'static>) 
 
 /// The first ones all are; of each doubling after that as many again, evenly spread.
 fn is_sampled(count: u64, first: u64) -> bool {
-    match (count - 1).checked_div(first) {
+    match count.checked_div(first) {
         None => false,
         Some(0) => true,
         Some(times) => count.is_multiple_of(1 << times.ilog2()),
@@ -53,5 +53,6 @@ mod tests {
         assert_eq!(kept(4, 17..=32), 4);
         assert_eq!(kept(4, 4_097..=8_192), 4);
         assert_eq!(kept(0, 1..=100), 0);
+        assert_eq!([1..=3, 4..=6, 7..=12, 13..=24].map(|range| kept(3, range)), [3; 4]);
     }
 }

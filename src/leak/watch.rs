@@ -115,17 +115,15 @@ impl Shared {
     }
 
     fn look_on(&self, every: Duration) {
-        loop {
-            let (seen, _) = self
-                .over
-                .wait_timeout_while(self.seen(), every, |seen| !seen.is_over)
-                .unwrap_or_else(PoisonError::into_inner);
-            if seen.is_over {
-                return;
-            }
-            drop(seen);
+        while !self.is_over_within(every) {
             self.look();
         }
+    }
+
+    /// Waits so long for the end of the watch.
+    fn is_over_within(&self, time: Duration) -> bool {
+        let waited = self.over.wait_timeout_while(self.seen(), time, |seen| !seen.is_over);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_over
     }
 }
 
@@ -210,5 +208,63 @@ impl Eq for ByPlace {}
 impl Hash for ByPlace {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         std::ptr::from_ref(self.0).addr().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::Location;
+
+    use super::*;
+    use crate::leak::tests::{draft, manager, put};
+    use crate::registry::entry::{Draft, Extra, Phase};
+
+    #[test]
+    fn who_looks_again_and_again_waits_in_between_and_ends_with_the_watch() {
+        let watch = MemoryWatch::start(&manager(), Duration::MAX).expect("it needs no thread");
+        let (shared, time) = (watch.shared.clone(), Duration::from_millis(20));
+        let start = Instant::now();
+        assert!(!shared.is_over_within(time) && start.elapsed() >= time, "{:?}", start.elapsed());
+        let there = shared.clone();
+        let waits = thread::spawn(move || there.is_over_within(Duration::MAX));
+        drop(watch);
+        assert!(waits.join().is_ok_and(|over| over));
+        assert!(shared.is_over_within(Duration::ZERO) && shared.is_over_within(Duration::MAX));
+        // As nobody has looked but the start.
+        shared.look_on(time);
+        assert_eq!(shared.seen().series.iter().count(), 1);
+    }
+
+    #[test]
+    fn what_neighbours_hold_is_added_up_as_what_lies_apart_is() {
+        let held = |bytes| Held { live: 1, bytes };
+        let mut sums = Sums::default();
+        for (key, bytes) in [('a', 1), ('a', 2), ('b', 10), ('c', 100), ('c', 200), ('a', 4)] {
+            sums.add(key, held(bytes));
+        }
+        let sums: BTreeMap<char, Held> = sums.into_iter().collect();
+        let wanted = [('a', 3, 7), ('b', 1, 10), ('c', 2, 300)];
+        assert_eq!(sums, wanted.map(|(key, live, bytes)| (key, Held { live, bytes })).into());
+        assert_eq!(Sums::<char>::default().into_iter().count(), 0);
+    }
+
+    #[test]
+    fn a_look_adds_up_what_each_line_and_category_holds() {
+        let node = manager();
+        let mut extra: Box<Extra> = Box::default();
+        extra.estimated_bytes = Some(7);
+        registry().insert(&node, Draft { extra: Some(extra), ..draft("a") }, Phase::Live, false);
+        let one = draft("b").created_at;
+        let other = Draft { category: Category::File, created_at: Location::caller(), ..draft("c") };
+        let line = other.created_at;
+        registry().insert(&node, other, Phase::Live, false);
+        put(&node, "b", Phase::Live);
+        let look = look(&node);
+        assert_eq!(look.all, Held { live: 3, bytes: 7 });
+        let (two, single) = (Held { live: 2, bytes: 7 }, Held { live: 1, bytes: 0 });
+        assert_eq!(look.categories, [(Category::Event, two), (Category::File, single)].into());
+        assert_eq!(look.sites.get(line), Some(&single), "{:?}", look.sites);
+        assert_eq!(look.sites.values().map(|held| held.live).sum::<u64>(), 3);
+        assert!(one != line && look.sites.len() >= 2);
     }
 }

@@ -59,8 +59,11 @@ static TURNS: LockOfEach = LockOfEach::new();
 
 /// Since the system started: what start times are told in.
 fn ticks() -> u64 {
-    let (now, rate) = (since_boot(), ticks_per_second());
-    now.as_secs() * rate + u64::from(now.subsec_nanos()) * rate / 1_000_000_000
+    in_ticks(since_boot(), ticks_per_second())
+}
+
+fn in_ticks(time: Duration, rate: u64) -> u64 {
+    time.as_secs() * rate + u64::from(time.subsec_nanos()) * rate / 1_000_000_000
 }
 
 fn stat(path: &str) -> Option<Stat> {
@@ -181,9 +184,14 @@ fn mark_own(descriptors: &mut [Descriptor], threads: &[Thread]) {
 fn epoll_of(tid: u32, descriptors: &[Descriptor]) -> Option<i32> {
     let epolls: HashSet<i32> =
         descriptors.iter().filter(|it| it.kind == Kind::Epoll).map(|descriptor| descriptor.fd).collect();
+    first_argument(&epolls, || line(&format!("/proc/self/task/{tid}/syscall")))
+}
+
+/// Which of these a thread is in a call with, by what the kernel says of its call whenever it is asked.
+fn first_argument(epolls: &HashSet<i32>, mut call: impl FnMut() -> Option<Vec<u8>>) -> Option<i32> {
     let mut elsewhere = 0;
     for _ in 0..LOOKS {
-        let call = line(&format!("/proc/self/task/{tid}/syscall"))?;
+        let call = call()?;
         let call = std::str::from_utf8(&call).ok()?;
         let first = call.split_whitespace().nth(1).and_then(|word| word.strip_prefix("0x"));
         let fd = first.and_then(|word| i32::from_str_radix(word, 16).ok());
@@ -197,4 +205,71 @@ fn epoll_of(tid: u32, descriptors: &[Descriptor]) -> Option<i32> {
         thread::sleep(PAUSE);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_told_in_whole_ticks() {
+        let time = Duration::new(12, 345_678_901);
+        assert_eq!([100, 250, 1].map(|rate| in_ticks(time, rate)), [1_234, 3_086, 12]);
+        assert_eq!(in_ticks(Duration::new(3, 999_999_999), 100), 399);
+    }
+
+    #[test]
+    fn a_thread_has_started_between_what_was_before_it_and_what_was_after() {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let before = ticks();
+        let started = thread::spawn(move || {
+            let stat = stat("/proc/thread-self/stat").expect("it is there");
+            stopped.recv().unwrap_or(());
+            stat
+        });
+        let after = || threads().expect("they can be listed").into_iter().map(|it| (it.tid, it.started));
+        let listed: Vec<(u32, u64)> = after().collect();
+        let now = ticks();
+        drop(stop);
+        let stat = started.join().expect("it reads and waits");
+        assert!(before <= stat.started && stat.started <= now, "{before} {stat:?} {now}");
+        assert!(listed.contains(&(stat.id, stat.started)), "{listed:?}");
+    }
+
+    #[test]
+    fn a_child_is_as_old_as_the_ticks_since_it_started() {
+        let rate = ticks_per_second();
+        let rest = "77 77 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 4 0 1000 9 10";
+        // A number that no process has.
+        let stat = || Stat::parse(format!("4194305 (sleep) S 77 {rest}").as_bytes()).expect("a line");
+        let found = child(stat(), 1_000 + 3 * rate + rate / 2);
+        assert_eq!((found.age, found.started), (Duration::from_millis(3_500), 1_000));
+        assert_eq!((&*found.name, &*found.command, found.zombie), ("sleep", "", false));
+        assert_eq!(child(stat(), 900).age, Duration::ZERO);
+    }
+
+    /// What is found where the kernel says this, one after the other and the last for ever, and how often it was asked.
+    fn found(said: &[&str]) -> (Option<i32>, usize) {
+        let mut asked = 0;
+        let found = first_argument(&HashSet::from([5, 17]), || {
+            asked += 1;
+            let said = said.get(asked - 1).or(said.last()).filter(|said| !said.is_empty());
+            said.map(|said| said.as_bytes().to_vec())
+        });
+        (found, asked)
+    }
+
+    #[test]
+    fn a_runtime_that_is_at_work_is_looked_at_until_it_waits_and_one_that_waits_elsewhere_is_left() {
+        let (waits, elsewhere) = ("232 0x11 0x7f00 0x400 0xffffffff 0x0 0x0", "202 0x7f0012345678 0x80 0x0");
+        assert_eq!(found(&[waits]), (Some(17), 1));
+        assert_eq!(found(&["running", "running", elsewhere, "running", elsewhere, waits]), (Some(17), 6));
+        assert_eq!(found(&["0 0x9 0x7f00 0x1"]), (None, ELSEWHERE as usize));
+        assert_eq!(found(&[elsewhere, "running", elsewhere, elsewhere, waits]), (None, 4));
+        assert_eq!(found(&["running"]), (None, LOOKS as usize));
+        // It has ended.
+        assert_eq!(found(&["running", ""]), (None, 2));
+    }
 }

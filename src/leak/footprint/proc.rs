@@ -62,11 +62,14 @@ impl Directory {
         let wanted = StatxFlags::INO | StatxFlags::BTIME;
         let Ok(told) = statx(&self.handle, name, AtFlags::STATX_DONT_SYNC, wanted) else { return };
         identity.inode = Some((told.stx_dev_major, told.stx_dev_minor, told.stx_ino));
-        let born = (told.stx_btime.tv_sec, told.stx_btime.tv_nsec);
-        // Some file systems say that they tell, and tell nothing.
-        let told = told.stx_mask & StatxFlags::BTIME.bits() != 0 && born != (0, 0);
-        identity.born = told.then_some(born);
+        identity.born = born(told.stx_mask, (told.stx_btime.tv_sec, told.stx_btime.tv_nsec));
     }
+}
+
+/// When a file was made, from which of its figures are said to be told, and the one that is then.
+fn born(told: u32, time: (i64, u32)) -> Option<(i64, u32)> {
+    // Some file systems say that they tell, and tell nothing.
+    (told & StatxFlags::BTIME.bits() != 0 && time != (0, 0)).then_some(time)
 }
 
 /// The whole of a file.
@@ -114,4 +117,72 @@ pub(super) fn protocol(fd: i32) -> Option<Vec<u8>> {
 
 fn at(path: &str, refused: io::Error) -> io::Error {
     io::Error::new(refused.kind(), format!("reading {path} failed: {refused}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_of_any_length_is_read_to_its_end() {
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK + 7] {
+            let mut file = tempfile::NamedTempFile::new().expect("a file");
+            let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            file.write_all(&bytes).expect("it can be written");
+            let path = file.path().to_str().expect("a path of UTF-8");
+            assert!(read(path).is_ok_and(|found| found == bytes), "{length}");
+            assert_eq!(line(path), Some(bytes[..length.min(SHORT)].to_vec()), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_that_names_it_or_no_line() {
+        // One is not there, and the other has a name and no content.
+        for (path, kind) in [("/proc/none", ErrorKind::NotFound), ("/proc", ErrorKind::IsADirectory)] {
+            let refused = read(path).expect_err("it has no content");
+            assert_eq!((refused.kind(), line(path)), (kind, None));
+            assert!(refused.to_string().starts_with(&format!("reading {path} failed: ")), "{refused}");
+        }
+        let refused = Directory::open("/proc/none").err().expect("there is none");
+        assert!(refused.to_string().starts_with("reading /proc/none failed: "), "{refused}");
+        let refused = Directory::open("/proc/self/stat").err().expect("it is a file");
+        assert_eq!(refused.kind(), ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn when_a_file_was_made_is_known_where_its_file_system_says_so_and_tells() {
+        let (all, btime) = (StatxFlags::all().bits(), StatxFlags::BTIME.bits());
+        assert_eq!([all, btime].map(|told| born(told, (9, 5))), [Some((9, 5)); 2]);
+        assert_eq!(born(all, (9, 0)), Some((9, 0)));
+        assert_eq!((born(all & !btime, (9, 5)), born(0, (9, 5)), born(all, (0, 0))), (None, None, None));
+    }
+
+    #[test]
+    fn a_directory_has_its_numbers_alone_and_links_that_are_there() {
+        let me = std::process::id();
+        let processes = Directory::open("/proc").and_then(|all| all.numbers()).expect("it can be listed");
+        assert!(processes.contains(&me) && !processes.contains(&0), "{processes:?}");
+        let descriptors = Directory::open("/proc/self/fd").expect("it can be opened");
+        assert!(descriptors.numbers().is_ok_and(|all| all.contains(&(descriptors.number() as u32))));
+        let name = std::ffi::CString::new(descriptors.number().to_string()).expect("a number");
+        assert_eq!(descriptors.link(&name), Some(format!("/proc/{me}/fd").into_bytes()));
+        assert_eq!(descriptors.link(c"none"), None);
+    }
+
+    #[test]
+    fn a_file_is_identified_by_its_inode_and_one_that_is_not_there_not_at_all() {
+        use std::os::unix::fs::MetadataExt;
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let descriptors = Directory::open("/proc/self/fd").expect("it can be opened");
+        let name = |number: i32| std::ffi::CString::new(number.to_string()).expect("a number");
+        let mut identity = Identity::default();
+        descriptors.identify(&name(file.as_raw_fd()), &mut identity);
+        let there = file.as_file().metadata().expect("it is there");
+        assert_eq!(identity.inode.map(|(_, _, inode)| inode), Some(there.ino()));
+        let mut none = Identity::default();
+        descriptors.identify(c"none", &mut none);
+        assert_eq!(none, Identity::default());
+    }
 }

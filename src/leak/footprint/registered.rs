@@ -98,10 +98,13 @@ fn canonical(text: String) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(super) mod tests {
+    use std::time::Duration;
 
-    fn claimed(key: &str, value: impl Into<MetadataValue>) -> Registered {
+    use super::*;
+    use crate::leak::footprint::descriptor::Temporary;
+
+    pub(in crate::leak::footprint) fn claimed(key: &str, value: impl Into<MetadataValue>) -> Registered {
         let mut registered = Registered::default();
         registered.claim(key, &value.into());
         registered
@@ -137,5 +140,46 @@ mod tests {
         assert!(claimed("tid", 7).has_thread(&thread("x")));
         assert!(claimed("tid", "7").has_thread(&thread("x")));
         assert!(!claimed("tid", -1).has_thread(&thread("x")));
+    }
+
+    #[test]
+    fn a_descriptor_is_known_by_its_number_its_path_or_its_sockets_address() {
+        let descriptor = |link: &str| Descriptor::new(7, link.as_bytes(), &Temporary::new("/tmp".into()));
+        let has = |registered: &Registered, descriptor: &Descriptor| {
+            registered.has_descriptor(descriptor, |_| false)
+        };
+        let file = descriptor("/srv/orders.db (deleted)");
+        let bound = Descriptor { socket: Some(socket("127.0.0.1:80", None)), ..descriptor("socket:[12]") };
+        let unix = Descriptor { socket: Some(socket("/run/o.sock", None)), ..descriptor("socket:[13]") };
+        for any in [&file, &bound, &unix] {
+            assert!(has(&claimed("fd", 7), any) && !has(&claimed("fd", 8), any));
+            assert!(!has(&claimed("pid", 7), any) && !has(&claimed("tid", 7), any));
+        }
+        let right = [(&file, "path", "/srv/orders.db"), (&unix, "path", "/run/o.sock")];
+        for (descriptor, key, value) in [right[0], right[1], (&bound, "addr", "127.0.0.1:80")] {
+            assert!(has(&claimed(key, value), descriptor), "{key} {value}");
+            let others =
+                [&file, &bound, &unix].into_iter().filter(|other| other.identity != descriptor.identity);
+            others.for_each(|other| assert!(!has(&claimed(key, value), other), "{key} {value}"));
+        }
+    }
+
+    #[test]
+    fn a_mapping_is_known_by_its_path_though_its_file_is_deleted_and_a_child_by_its_number() {
+        let mapping = |path: &str| Mapping { path: path.into(), bytes: 1, inode: ("00:01".into(), 2) };
+        let ring = claimed("path", "/dev/shm/ring");
+        assert!(ring.has_mapping(&mapping("/dev/shm/ring")));
+        assert!(ring.has_mapping(&mapping("/dev/shm/ring (deleted)")));
+        assert!(!ring.has_mapping(&mapping("/dev/shm/rings")));
+        let child = |pid| Child {
+            pid,
+            name: "sleep".into(),
+            command: String::new(),
+            zombie: false,
+            age: Duration::ZERO,
+            started: 0,
+        };
+        assert!(claimed("pid", 7).has_child(&child(7)) && !claimed("pid", 7).has_child(&child(8)));
+        assert!(!claimed("tid", 7).has_child(&child(7)));
     }
 }

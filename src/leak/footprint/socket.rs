@@ -193,6 +193,14 @@ mod tests {
             shown("udp", six),
             ["35: socket udp [::1]:39329", "36: socket udp 127.0.0.1:4242 -> 127.0.0.1:5555"]
         );
+        // A raw socket has its protocol for a port, and its peer has none.
+        let raw = "header\n\
+          1: 00000000:0001 0100007F:0000 01 0:0 00:0 0 0 0 37 2 0 0\n\
+          2: 00000000:0001 00000000:0001 07 0:0 00:0 0 0 0 38 2 0 0\n";
+        assert_eq!(
+            shown("raw", raw),
+            ["37: socket raw 0.0.0.0:1 -> 127.0.0.1:0", "38: socket raw 0.0.0.0:1 -> 0.0.0.0:1"]
+        );
     }
 
     #[test]
@@ -201,6 +209,8 @@ mod tests {
           0000000000000000: 00000002 00000000 00010000 0001 01    21 /run/my orders.sock\n\
           0000000000000000: 00000003 00000000 00000000 0001 03 352776\n\
           0000000000000000: 00000002 00000000 00000000 0002 01   639 @abstract\n\
+          0000000000000000: 00000002 00000000 00000000 0001 02   640\n\
+          0000000000000000: 00000002 00000000 00000000 0001 04   641\n\
           0000000000000000: 00000003\n";
         assert_eq!(
             shown("unix", unix),
@@ -208,8 +218,17 @@ mod tests {
                 "21: socket unix /run/my orders.sock LISTEN",
                 "352776: socket unix without an address CONNECTED",
                 "639: socket unix @abstract",
+                "640: socket unix without an address CONNECTING",
+                "641: socket unix without an address DISCONNECTING",
             ]
         );
+    }
+
+    #[test]
+    fn the_name_of_a_unix_socket_is_a_path_unless_it_is_abstract() {
+        let bound = |local: &str| Socket { local: Some(local.into()), ..Socket::unlisted(b"UNIX\0") };
+        assert_eq!(bound("/run/orders.sock").path(), Some("/run/orders.sock"));
+        assert_eq!((bound("@orders").path(), Socket::unlisted(b"UNIX\0").path()), (None, None));
     }
 
     #[test]
