@@ -263,8 +263,6 @@ impl fmt::Display for Described<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     #[test]
@@ -294,47 +292,5 @@ mod tests {
         assert!(back.change == 0 && !back.is_flat(), "{back:?}");
         let level = trend(&[0, 3, 0, 1]);
         assert!(level.per_minute == 0.0 && !level.is_flat(), "{level:?}");
-    }
-
-    #[test]
-    fn a_growth_has_its_sign_and_bytes_are_told_where_there_are_any() {
-        let mib = |now: u64, per_minute: f64| Trend { now: now << 20, change: 0, per_minute };
-        let shown = [1_258_291.2, 0.0, -0.4, -2_048.0].map(|rate| InBytes(&mib(4, rate)).to_string());
-        let rates = ["+1.2 MiB", "+0 B", "+0 B", "-2.0 KiB"].map(|rate| format!("4.0 MiB, {rate} a minute"));
-        assert_eq!(shown, rates);
-        let live = Trend { now: 120, change: 0, per_minute: -12.0 };
-        let described = |bytes| Described(&live, &bytes).to_string();
-        assert_eq!(described(Trend::default()), "120, -12.0 a minute");
-        assert_eq!(described(mib(4, 0.0)), "120, -12.0 a minute; 4.0 MiB, +0 B a minute");
-        let gone = Trend { now: 0, change: -5, per_minute: -1.0 };
-        assert_eq!(described(gone), "120, -12.0 a minute; 0 B, -1 B a minute");
-    }
-
-    #[test]
-    fn what_has_changed_is_told_by_the_minute_the_fastest_in_bytes_first_then_in_number() {
-        let start = Instant::now();
-        let held = |live, bytes| Held { live, bytes };
-        let look = |minutes: u64, step: u64| {
-            let categories = [
-                (Category::Event, held(3, 7)),
-                (Category::Timer, held(step, 7)),
-                (Category::Database, held(3, 7 + step)),
-                (Category::Network, held(3 * step, 7)),
-            ];
-            let at = start + Duration::from_secs(60 * minutes);
-            Look {
-                at,
-                memory: None,
-                all: held(step, 0),
-                categories: categories.into(),
-                sites: BTreeMap::new(),
-            }
-        };
-        let looks = [look(0, 0), look(2, 6)];
-        let growth = MemoryGrowth::new(Label::from("shop"), &looks.iter().collect::<Vec<_>>());
-        assert_eq!((growth.live.per_minute, growth.over), (3.0, Duration::from_secs(120)));
-        let order: Vec<_> = growth.by_category.iter().map(|it| (it.category, it.live.per_minute)).collect();
-        assert_eq!(order, [(Category::Database, 0.0), (Category::Network, 9.0), (Category::Timer, 3.0)]);
-        assert!(growth.by_site.is_empty());
     }
 }

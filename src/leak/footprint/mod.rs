@@ -23,6 +23,8 @@ mod proc;
 mod registered;
 mod socket;
 mod task;
+#[cfg(test)]
+mod tests;
 pub(super) mod text;
 
 use std::fmt;
@@ -188,38 +190,5 @@ impl fmt::Display for Footprint {
         }
         write!(f, "\nmapped shared memory: {}", self.mappings.len())?;
         self.mappings.iter().try_for_each(|mapping| write!(f, "\n  {mapping}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::delta::tests::{holding, mapping, open, socket};
-    use super::*;
-
-    #[test]
-    fn what_is_held_is_counted_and_listed_by_kind() {
-        let own = Descriptor { own: true, ..open(9, "anon_inode:[eventpoll]") };
-        let peer = Some("127.0.0.1:5555");
-        let sockets = [3, 4, 5].map(|fd| socket(fd, "127.0.0.1:80", peer, "CLOSE"));
-        let mut held = holding([&sockets[..], &[open(6, "/tmp/a"), open(7, "/tmp/b"), own]].concat());
-        let thread = |tid, name: &str| Thread { tid, name: name.into(), started: 0 };
-        held.threads = vec![thread(1, "main"), thread(2, "castoff-runtime")];
-        held.mappings = vec![mapping("/memfd:ring", 1)];
-        (held.resident_bytes, held.peak_resident_bytes) = (2_048, 4_096);
-        assert_eq!((held.resident_bytes(), held.peak_resident_bytes()), (2_048, 4_096));
-        assert_eq!(
-            held.summary(),
-            "descriptors 6, of them sockets 3; threads 2; children 0; resident memory 2.0 KiB"
-        );
-        let shown = held.to_string();
-        let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(lines[0], "resident memory 2.0 KiB, at its peak 4.0 KiB");
-        assert_eq!(lines[1], "descriptors: 6, of them sockets: 3, temporary files: 2");
-        assert_eq!(lines[5..8], ["  fd 6: /tmp/a", "  fd 7: /tmp/b", "  fd 9: epoll, castoff's own"]);
-        let rest = ["threads: 2", "  thread 1 `main`", "  thread 2 `castoff-runtime`, castoff's own"];
-        assert_eq!(lines[8..11], rest);
-        let rest = ["child processes: 0", "mapped shared memory: 1", "  mapped: /memfd:ring (4.0 KiB)"];
-        assert_eq!(lines[11..], rest);
-        assert_eq!(held.since(&holding([])).sockets.len(), 3);
     }
 }

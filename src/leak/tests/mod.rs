@@ -1,5 +1,8 @@
 //! What the tests of several modules here need: managers, and what they hold.
 
+mod allow;
+mod growth;
+
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
