@@ -52,8 +52,8 @@ pub(crate) fn is_settling(node: &Arc<Node>) -> bool {
 /// no leak either, and a teardown waits for it.
 pub(crate) fn settle(node: &Arc<Node>) {
     let start = Instant::now();
-    for pause in pauses() {
-        if !is_settling(node) || start.elapsed() >= GRACE {
+    for pause in pauses().take_while(|_| start.elapsed() < GRACE) {
+        if !is_settling(node) {
             return;
         }
         thread::sleep(pause);

@@ -51,8 +51,8 @@ pub(super) fn follow(leaks: &[ResourceLeak]) {
                 news.push((node, leak));
             }
         }
-        if followed.observing.is_none() && !news.is_empty() {
-            followed.observing = Some(registry().observe(Arc::new(|id, _| ended(id))));
+        if !news.is_empty() {
+            followed.observing.get_or_insert_with(|| registry().observe(Arc::new(|id, _| ended(id))));
         }
     }
     for (node, leak) in &news {

@@ -272,6 +272,8 @@ fn is_ours(frame: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::leak::tests::leak;
 
@@ -291,6 +293,16 @@ mod tests {
         let all = "   0: shop::open\n             at /shop/src/main.rs:7:9\n   1: main";
         assert!(callers(all).eq(all.lines()));
         assert!(callers("disabled backtrace").eq(["disabled backtrace"]));
+    }
+
+    #[test]
+    fn a_leak_is_told_with_its_backtrace_where_there_is_one() {
+        let shown = |leak| LeakReport::new(Label::from("shop"), vec![leak]).to_string();
+        let without = leak("pool");
+        let with = ResourceLeak { backtrace: Some(Arc::new(Backtrace::force_capture())), ..without.clone() };
+        let (without, with) = (shown(without), shown(with));
+        let frames = with.strip_prefix(&*without).expect("it comes last");
+        assert!(frames.lines().nth(1).is_some_and(|line| line.starts_with("    ")), "{with}");
     }
 
     #[test]

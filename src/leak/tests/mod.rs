@@ -25,6 +25,7 @@ pub(super) fn manager_with(config: ManagerConfig) -> Arc<Node> {
     registry().new_node(Seed { name, created_at, config, parent: None })
 }
 
+#[track_caller]
 pub(super) fn draft(label: &'static str) -> Draft {
     Draft {
         label: Label::from(label),
@@ -36,6 +37,7 @@ pub(super) fn draft(label: &'static str) -> Draft {
     }
 }
 
+#[track_caller]
 pub(super) fn put(node: &Arc<Node>, label: &'static str, phase: Phase) -> ResourceId {
     registry().insert(node, draft(label), phase, false)
 }
