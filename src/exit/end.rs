@@ -10,7 +10,7 @@ use crate::cleanup::CleanupReason;
 use crate::config::LeakSeverity;
 use crate::events::Subscription;
 use crate::exit::{panic, say, signal, sys};
-use crate::leak;
+use crate::leak::{self, LeakReport};
 use crate::registry::registry;
 use crate::registry::tree::Node;
 use crate::report::TeardownReport;
@@ -111,12 +111,20 @@ pub(super) fn finish(why: &'static str, reason: CleanupReason, all: bool) {
 /// manager or the environment wants it.
 fn look_for_leaks(why: &str, root: &Arc<Node>) {
     let Some((severity, leaks)) = leak::at_exit(root) else { return };
-    if severity >= LeakSeverity::Warn && leaks.has_news() {
+    if is_said(severity, &leaks) {
         sys::write_stderr(&format!("castoff: {why}: {leaks}\n"));
     }
-    if severity == LeakSeverity::Fail && !leaks.is_empty() {
+    if is_failure(severity, &leaks) {
         FAILED.store(true, Relaxed);
     }
+}
+
+fn is_said(severity: LeakSeverity, leaks: &LeakReport) -> bool {
+    severity >= LeakSeverity::Warn && leaks.has_news()
+}
+
+fn is_failure(severity: LeakSeverity, leaks: &LeakReport) -> bool {
+    severity == LeakSeverity::Fail && !leaks.is_empty()
 }
 
 /// Whether there is anything to tear down, or to wait for. Where all is empty it stays so: it is sealed, before it
@@ -138,17 +146,17 @@ pub(super) fn tear_down(
 ) -> Option<TeardownReport> {
     let start = Instant::now();
     let mut report: Option<TeardownReport> = None;
-    for (at, node) in nodes.iter().enumerate() {
+    let mut rest = nodes;
+    while let Some((node, others)) = rest.split_first() {
         let _progress: Option<Subscription> = say::progress(node);
         let offset = start.elapsed();
         let left = deadline.saturating_sub(offset);
-        let holds_more = |next: &Arc<Node>| registry().live_count(next) > live_within(next, node);
-        let share = if nodes[at + 1..].iter().any(holds_more) { left / 4 * 3 } else { left };
-        let later = shut_down(node, reason, share);
+        let later = shut_down(node, reason, share(left, others.iter().any(|next| holds_more(next, node))));
         match &mut report {
             None => report = Some(later),
             Some(report) => report.append(later, offset),
         }
+        rest = others;
     }
     if let Some(report) = &mut report {
         // Behind something that registered late or is of a later tree; a drop may have ended both since.
@@ -157,9 +165,15 @@ pub(super) fn tear_down(
     report
 }
 
-/// How many of the first manager's resources are the second one's.
-fn live_within(above: &Arc<Node>, node: &Arc<Node>) -> usize {
-    if node.is_within(above) { registry().live_count(node) } else { 0 }
+/// Of the time that is left, what the next one has.
+fn share(left: Duration, others_hold_more: bool) -> Duration {
+    if others_hold_more { left / 4 * 3 } else { left }
+}
+
+/// Whether the first manager holds anything that is not the second one's.
+fn holds_more(next: &Arc<Node>, node: &Arc<Node>) -> bool {
+    let of_both = if node.is_within(next) { registry().live_count(node) } else { 0 };
+    registry().live_count(next) > of_both
 }
 
 fn shut_down(node: &Arc<Node>, reason: CleanupReason, deadline: Duration) -> TeardownReport {
@@ -194,5 +208,88 @@ pub(super) fn watched(limit: Duration, run: impl FnOnce() + Send + 'static) -> b
             contain(|| run.map(|run| run()));
             true
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Sender;
+
+    use super::*;
+    use crate::config::ManagerConfig;
+    use crate::exit::tests::{manager, manager_with, put};
+    use crate::leak::LeakAllowList;
+    use crate::registry::tests::child;
+
+    #[test]
+    fn whoever_holds_something_is_torn_down_and_who_holds_nothing_is_sealed_instead() {
+        let (empty, holding) = (manager(), manager());
+        put(&holding, "pool");
+        assert!(is_needed(&holding) && !holding.is_sealed());
+        assert!(!is_needed(&empty) && empty.is_sealed());
+        assert!(!is_needed(&empty));
+        // What is left in it has been given up.
+        assert!(holding.try_seal() && !is_needed(&holding));
+        let named = manager();
+        let names = named.names.lock();
+        assert!(is_needed(&named), "somebody may be registering");
+        drop(names);
+    }
+
+    #[test]
+    fn time_is_kept_for_others_that_hold_more_than_the_one_whose_turn_it_is() {
+        let time = Duration::from_secs(8);
+        assert_eq!((share(time, false), share(time, true)), (time, Duration::from_secs(6)));
+        let (above, other) = (manager(), manager());
+        let below = child("below", &above);
+        assert!(!holds_more(&above, &below) && !holds_more(&other, &below));
+        put(&below, "pool");
+        assert!(!holds_more(&above, &below) && holds_more(&below, &other));
+        put(&other, "cache");
+        assert!(holds_more(&other, &below) && !holds_more(&above, &below));
+        put(&above, "server");
+        assert!(holds_more(&above, &below) && !holds_more(&above, &above));
+    }
+
+    #[test]
+    fn managers_are_torn_down_one_after_the_other_and_told_of_in_one_report() {
+        let (first, last) = (manager(), manager());
+        for (node, label) in [(&first, "pool"), (&last, "server"), (&first, "cache")] {
+            put(node, label);
+        }
+        let reason = CleanupReason::ProcessExit;
+        let report = tear_down(&[first, last], reason, Duration::from_secs(60)).expect("there are two");
+        assert!(report.is_success(), "{report}");
+        let labels: Vec<&str> = report.timeline().iter().map(|entry| &*entry.label).collect();
+        assert_eq!((report.cleaned(), labels.last().copied()), (3, Some("server")), "{report}");
+        assert!(tear_down(&[], reason, Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn leaks_are_said_where_somebody_wants_to_be_warned_and_fail_the_process_where_that_is_asked_for() {
+        use LeakSeverity::{Count, Fail, Warn};
+        let node = manager_with(ManagerConfig { leaks: Some(Warn), ..ManagerConfig::default() });
+        put(&node, "pool");
+        let Some((_, leaks)) = leak::at_exit(&node) else { return };
+        let list = |rules| LeakAllowList::parse(rules).expect("they are rules");
+        let none = leaks.clone().allow(&list("pool until 2999-12-31 because of it"));
+        let stale = none.clone().allow(&list("gone until 2999-12-31 because of it"));
+        let of = |report: &LeakReport| {
+            [Count, Warn, Fail].map(|severity| (is_said(severity, report), is_failure(severity, report)))
+        };
+        assert_eq!(of(&leaks), [(false, false), (true, false), (true, true)]);
+        assert_eq!(of(&stale), [(false, false), (true, false), (true, false)]);
+        assert_eq!(of(&none), [(false, false); 3]);
+    }
+
+    #[test]
+    fn what_runs_beside_is_waited_for_until_it_ends_however_that_is_and_no_longer_than_the_limit() {
+        let long = Duration::from_secs(600);
+        assert!(watched(long, || ()) && watched(long, || panic!("on purpose")));
+        let (end, ended): (Sender<()>, _) = mpsc::channel();
+        let start = Instant::now();
+        assert!(!watched(Duration::from_millis(20), move || ended.recv().unwrap_or(())));
+        assert!(start.elapsed() >= Duration::from_millis(20));
+        drop(end);
     }
 }

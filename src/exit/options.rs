@@ -40,6 +40,10 @@ impl ExitSignal {
             ExitSignal::Terminate => 15,
         }
     }
+
+    pub(super) fn numbered(number: i32) -> Option<ExitSignal> {
+        ExitSignal::ALL.into_iter().find(|signal| signal.number() == number)
+    }
 }
 
 impl fmt::Display for ExitSignal {
@@ -179,5 +183,18 @@ impl fmt::Debug for ExitOptions {
             .field("report", &self.reporting)
             .field("progress", &self.progress)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_known_by_its_number_and_others_are_not() {
+        for signal in ExitSignal::ALL {
+            assert_eq!(ExitSignal::numbered(signal.number()), Some(signal));
+        }
+        assert_eq!([0, 9, -15].map(ExitSignal::numbered), [None; 3]);
     }
 }

@@ -40,13 +40,16 @@ impl Manner {
 
 /// The report, if it is wanted, in one write. Displays foreign errors, and may wait for who reads it.
 pub(super) fn report(why: &str, report: &TeardownReport) {
-    let wanted = match REPORTING.load(Relaxed) {
+    if is_wanted(REPORTING.load(Relaxed), report.is_success()) {
+        sys::write_stderr(&format!("castoff: {why}: {report}\n"));
+    }
+}
+
+fn is_wanted(reporting: u8, is_success: bool) -> bool {
+    match reporting {
         never if never == ExitReporting::Never as u8 => false,
         always if always == ExitReporting::Always as u8 => true,
-        _ => !report.is_success(),
-    };
-    if wanted {
-        sys::write_stderr(&format!("castoff: {why}: {report}\n"));
+        _ => !is_success,
     }
 }
 
@@ -129,39 +132,17 @@ fn behind(root: &Arc<Node>, id: ResourceId) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::Location;
-
     use super::*;
-    use crate::cleanup::work;
-    use crate::config::ManagerConfig;
-    use crate::registry::entry::{Draft, Phase};
-    use crate::registry::tree::Seed;
-    use crate::resource::{Category, Priority};
-
-    fn node(parent: Option<Arc<Node>>) -> Arc<Node> {
-        let (name, created_at, config) = (Label::from("m"), Location::caller(), ManagerConfig::default());
-        registry().new_node(Seed { name, created_at, config, parent })
-    }
-
-    fn put(node: &Arc<Node>, label: &'static str) {
-        let draft = Draft {
-            label: Label::from(label),
-            category: Category::Event,
-            priority: Priority::Medium,
-            created_at: Location::caller(),
-            work: work(|| ()),
-            extra: None,
-        };
-        registry().insert(node, draft, Phase::Live, false);
-    }
+    use crate::exit::tests::{manager, put};
+    use crate::registry::tests::child;
 
     #[test]
     fn what_is_left_is_counted_once_and_the_first_few_are_named() {
-        let above = node(None);
-        let below = node(Some(above.clone()));
+        let above = manager();
+        let below = child("below", &above);
         assert_eq!(left(std::slice::from_ref(&above)), "everything was cleaned");
         put(&below, "pool");
-        let both = [below.clone(), above.clone()];
+        let both = [Arc::clone(&below), above.clone()];
         let one = left(&both);
         let start = format!("1 resource was not cleaned: `pool` ({}:", file!());
         assert!(one.starts_with(&start) && one.ends_with(')'), "{one}");
@@ -171,9 +152,44 @@ mod tests {
             two.starts_with("2 resources were not cleaned: `pool` (") && two.contains("), `server` ("),
             "{two}"
         );
-        (0..NAMED).for_each(|_| put(&above, "session"));
+        for _ in 0..NAMED {
+            put(&above, "session");
+        }
         let many = left(&both);
         assert!(many.starts_with(&format!("{} resources were not cleaned: ", NAMED + 2)), "{many}");
         assert!(many.ends_with(") and 2 more"), "{many}");
+    }
+
+    #[test]
+    fn a_report_is_said_always_never_or_where_something_has_failed() {
+        let wanted = |when: ExitReporting| [true, false].map(|success| is_wanted(when as u8, success));
+        assert_eq!(wanted(ExitReporting::Always), [true, true]);
+        assert_eq!(wanted(ExitReporting::OnFailure), [false, true]);
+        assert_eq!(wanted(ExitReporting::Never), [false, false]);
+    }
+
+    #[test]
+    fn what_is_waited_for_is_said_with_how_long_and_how_many_wait_behind_it() {
+        let node = manager();
+        let [pool, cache, server, other] =
+            ["pool", "cache", "server", "other"].map(|label| put(&node, label));
+        for (above, below) in [(server, cache), (cache, pool), (server, pool)] {
+            registry().add_dependency(&node, above, below).expect("both are live");
+        }
+        assert_eq!([server, cache, pool, other].map(|id| behind(&node, id)), [2, 1, 0, 0]);
+        let waits = Lock::new(None);
+        let said = |id, label| waiting(&node, &waits, id, &Label::from(label)).expect("it is live");
+        let first = said(server, "server");
+        assert!(first.starts_with("castoff: waiting ") && first.contains(" for `server` ("), "{first}");
+        assert!(first.ends_with("); 2 wait behind it\n"), "{first}");
+        let told = |id| waits.lock().as_ref().filter(|wait| wait.id == id).map(|wait| wait.told);
+        let since = told(server);
+        assert!(since.is_some() && said(cache, "cache").ends_with("); 1 waits behind it\n"));
+        assert!(told(server).is_none() && told(cache) >= since);
+        let since = told(cache);
+        assert!(said(cache, "cache").contains(" for `cache` (") && told(cache) == since);
+        assert!(said(pool, "pool").ends_with(")\n"));
+        assert!(registry().take_back(other).is_some());
+        assert_eq!(waiting(&node, &waits, other, &Label::from("other")), None);
     }
 }

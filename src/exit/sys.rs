@@ -158,10 +158,7 @@ pub(super) fn put_back(taken: &Taken) {
 /// came in the moment of ctrlc's start and could have been one that is not ours.
 pub(super) fn noted(first: bool) -> Option<ExitSignal> {
     let number = if first { FIRST.load(SeqCst) } else { LAST.load(SeqCst) };
-    match ExitSignal::ALL.into_iter().find(|signal| signal.number() == number) {
-        None if TOOK_ALL.load(SeqCst) => Some(ExitSignal::Terminate),
-        noted => noted,
-    }
+    ExitSignal::numbered(number).or_else(|| TOOK_ALL.load(SeqCst).then_some(ExitSignal::Terminate))
 }
 
 /// From now on a signal ends the process in its handler.
