@@ -385,6 +385,8 @@ fn what_needs_a_thread_of_its_own_for_good_says_that_there_is_none() {
         assert_eq!(source.raw_os_error(), Some(libc::EAGAIN));
         let watch = manager.watch_memory(Duration::from_secs(1));
         assert_eq!(watch.expect_err("nobody can look").raw_os_error(), Some(libc::EAGAIN));
+        // One that looks when it is told to needs none.
+        assert!(manager.watch_memory(Duration::MAX).is_ok());
     });
 }
 

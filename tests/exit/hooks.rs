@@ -107,6 +107,15 @@ fn hooks_that_are_gone_do_nothing_where_another_handler_goes_on_to_call_them() {
 }
 
 #[test]
+fn hooks_that_are_dropped_after_the_first_signal_still_hear_the_second() {
+    let running = Program::victim("dropped-when-the-signal-came", "sync").start().until_said("ready");
+    let running = running.signal(INT).until_said("hangs").until_said("dropped");
+    // So that it is not taken for an echo.
+    let ended = running.after(Duration::from_millis(150)).signal(TERM).end().ended(How::Signal(TERM));
+    ended.told("castoff: SIGTERM, the second signal: leaving at once; ");
+}
+
+#[test]
 fn hooks_are_refused_where_the_program_has_given_ctrlc_its_handler() {
     let ended = Program::victim("ctrlc-was-first", "sync").run().ended(How::Code(0));
     ended.said(["pool"]).quietly();

@@ -25,12 +25,18 @@ pub(crate) const INT: i32 = libc::SIGINT;
 pub(crate) const TERM: i32 = libc::SIGTERM;
 pub(crate) const HUP: i32 = libc::SIGHUP;
 
-/// The victim, built once by cargo: in the profile where panics unwind, or in the one where they abort.
+/// The victim, built once by cargo: in the profile where panics unwind, or in the one where they abort. Who starts each test
+/// by itself has built it before, and says in `CASTOFF_VICTIMS` into which target directory.
 pub(crate) fn victim(aborting: bool) -> &'static Path {
     static UNWINDING: OnceLock<PathBuf> = OnceLock::new();
     static ABORTING: OnceLock<PathBuf> = OnceLock::new();
     let cell = if aborting { &ABORTING } else { &UNWINDING };
-    cell.get_or_init(|| build(if aborting { &["--profile", "abort", "--no-default-features"] } else { &[] }))
+    let (profile, how): (_, &[&str]) =
+        if aborting { ("abort", &["--profile", "abort", "--no-default-features"]) } else { ("debug", &[]) };
+    cell.get_or_init(|| match std::env::var_os("CASTOFF_VICTIMS") {
+        Some(target) => Path::new(&target).join(profile).join("castoff-victim"),
+        None => build(how),
+    })
 }
 
 fn build(how: &[&str]) -> PathBuf {

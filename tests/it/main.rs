@@ -4,6 +4,8 @@
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod deferral;
+#[cfg(unix)]
+mod end;
 mod events;
 mod foreign;
 mod graph;

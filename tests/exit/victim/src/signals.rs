@@ -96,6 +96,15 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
             global().shutdown_requested().wait();
             Some(ExitCode::SUCCESS)
         }
+        "dropped-when-the-signal-came" => {
+            let hooks = install(ExitOptions::default());
+            let _guards = (fleet(global(), kind), hanging(global(), kind));
+            say("ready");
+            global().shutdown_requested().wait();
+            drop(hooks);
+            say("dropped");
+            wait_for_ever()
+        }
         "order-of-things" => {
             let _guards = fleet(global(), kind);
             let asked = Arc::new(Counter::default());
