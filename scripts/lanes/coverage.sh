@@ -98,6 +98,10 @@ lane_mutants() {
     export CARGO_TARGET_DIR=$at/target CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=1
     "$tool/debug/castoff-mutants" plant "$tree" "$tree/mutants.json"
     mapfile -t programs < <(mutated)
+    # What tests/exit starts: else each of its tests, which run by themselves here, would ask cargo for it.
+    (cd "$tree" && cargo build --quiet --locked -j "$JOBS" --package castoff-victim)
+    (cd "$tree" && cargo build --quiet --locked -j "$JOBS" --package castoff-victim --profile abort --no-default-features)
+    export CASTOFF_VICTIMS=$CARGO_TARGET_DIR
     export CASTOFF_CASES=100 CASTOFF_STORM=0.05 CASTOFF_EXIT_ROUNDS=10
     "$tool/debug/castoff-mutants" run "$tree" "${programs[@]}"
     export SECONDS_FOR_MUTANTS=20
