@@ -102,6 +102,24 @@ fn a_second_signal_ends_the_process_though_nobody_reads_stderr() {
 }
 
 #[test]
+fn a_third_signal_does_not_even_wait_for_the_line() {
+    let third = || {
+        let (_reader, full) = crate::ends::full_pipe();
+        let program = Program::victim("wait-hanging-long", KINDS[0]).with(|it| it.stderr(full));
+        let running = program.start().until_said("ready").signal(INT).until_said("hangs").after(BETWEEN);
+        running.signal(INT).after(Duration::from_millis(50)).signal(HUP).end().how
+    };
+    // For a quarter of a second the line waits for its reader: on a busy machine the third may come too late.
+    assert!((0..5).any(|_| third() == How::Signal(HUP)));
+}
+
+#[test]
+fn what_a_signal_interrupts_goes_on() {
+    let running = Program::victim("wait-in-a-read", KINDS[0]).start().until_said("ready").until_asleep();
+    running.signal(TERM).end().ended(How::Signal(TERM)).said(FLEET).quietly();
+}
+
+#[test]
 fn an_echo_of_the_first_signal_is_no_second_one() {
     each(|kind| {
         let echoed = || {

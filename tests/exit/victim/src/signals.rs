@@ -3,6 +3,7 @@
 //! Some look at what only the C library tells, or change it.
 
 use std::future::Future;
+use std::io::Read;
 use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,6 +33,15 @@ pub fn run(case: &str, kind: Kind) -> Option<ExitCode> {
             });
             let _why = why.expect("it can be registered");
             ready(ExitOptions::default())
+        }
+        "wait-in-a-read" => {
+            let _guards = fleet(global(), kind);
+            // The end comes late enough for who was interrupted to say so.
+            install(ExitOptions::default().drain(Duration::from_millis(300))).forget();
+            let (mut reader, _writer) = std::io::pipe().expect("a pipe can be had");
+            say("ready");
+            say(format!("read: {:?}", reader.read(&mut [0])));
+            wait_for_ever()
         }
         "wait-as-child-manager" => {
             let _base = one(global(), kind, "base", &[]);
