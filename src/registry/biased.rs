@@ -328,4 +328,5 @@ impl<T> DerefMut for Held<'_, T> {
 
 #[cfg(test)]
 #[cfg(not(castoff_model))]
+#[path = "tests/biased.rs"]
 mod tests;
