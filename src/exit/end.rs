@@ -217,14 +217,15 @@ mod tests {
 
     use super::*;
     use crate::config::ManagerConfig;
-    use crate::exit::tests::{manager, manager_with, put};
+
     use crate::leak::LeakAllowList;
-    use crate::registry::tests::child;
+    use crate::registry::entry::Phase::Live;
+    use crate::registry::tests::{child, manager, manager_with, registered};
 
     #[test]
     fn whoever_holds_something_is_torn_down_and_who_holds_nothing_is_sealed_instead() {
         let (empty, holding) = (manager(), manager());
-        put(&holding, "pool");
+        registered(&holding, "pool", Live);
         assert!(is_needed(&holding) && !holding.is_sealed());
         assert!(!is_needed(&empty) && empty.is_sealed());
         assert!(!is_needed(&empty));
@@ -243,11 +244,11 @@ mod tests {
         let (above, other) = (manager(), manager());
         let below = child("below", &above);
         assert!(!holds_more(&above, &below) && !holds_more(&other, &below));
-        put(&below, "pool");
+        registered(&below, "pool", Live);
         assert!(!holds_more(&above, &below) && holds_more(&below, &other));
-        put(&other, "cache");
+        registered(&other, "cache", Live);
         assert!(holds_more(&other, &below) && !holds_more(&above, &below));
-        put(&above, "server");
+        registered(&above, "server", Live);
         assert!(holds_more(&above, &below) && !holds_more(&above, &above));
     }
 
@@ -255,7 +256,7 @@ mod tests {
     fn managers_are_torn_down_one_after_the_other_and_told_of_in_one_report() {
         let (first, last) = (manager(), manager());
         for (node, label) in [(&first, "pool"), (&last, "server"), (&first, "cache")] {
-            put(node, label);
+            registered(node, label, Live);
         }
         let reason = CleanupReason::ProcessExit;
         let report = tear_down(&[first, last], reason, Duration::from_secs(60)).expect("there are two");
@@ -269,7 +270,7 @@ mod tests {
     fn leaks_are_said_where_somebody_wants_to_be_warned_and_fail_the_process_where_that_is_asked_for() {
         use LeakSeverity::{Count, Fail, Warn};
         let node = manager_with(ManagerConfig { leaks: Some(Warn), ..ManagerConfig::default() });
-        put(&node, "pool");
+        registered(&node, "pool", Live);
         let Some((_, leaks)) = leak::at_exit(&node) else { return };
         let list = |rules| LeakAllowList::parse(rules).expect("they are rules");
         let none = leaks.clone().allow(&list("pool until 2999-12-31 because of it"));

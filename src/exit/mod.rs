@@ -24,8 +24,6 @@ mod say;
 mod signal;
 #[cfg_attr(not(unix), path = "elsewhere.rs")]
 mod sys;
-#[cfg(test)]
-mod tests;
 mod token;
 
 #[cfg(unix)]

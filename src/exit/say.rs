@@ -133,27 +133,28 @@ fn behind(root: &Arc<Node>, id: ResourceId) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::tests::{manager, put};
-    use crate::registry::tests::child;
+
+    use crate::registry::entry::Phase::Live;
+    use crate::registry::tests::{child, manager, registered};
 
     #[test]
     fn what_is_left_is_counted_once_and_the_first_few_are_named() {
         let above = manager();
         let below = child("below", &above);
         assert_eq!(left(std::slice::from_ref(&above)), "everything was cleaned");
-        put(&below, "pool");
+        registered(&below, "pool", Live);
         let both = [Arc::clone(&below), above.clone()];
         let one = left(&both);
         let start = format!("1 resource was not cleaned: `pool` ({}:", file!());
         assert!(one.starts_with(&start) && one.ends_with(')'), "{one}");
-        put(&above, "server");
+        registered(&above, "server", Live);
         let two = left(&both);
         assert!(
             two.starts_with("2 resources were not cleaned: `pool` (") && two.contains("), `server` ("),
             "{two}"
         );
         for _ in 0..NAMED {
-            put(&above, "session");
+            registered(&above, "session", Live);
         }
         let many = left(&both);
         assert!(many.starts_with(&format!("{} resources were not cleaned: ", NAMED + 2)), "{many}");
@@ -172,7 +173,7 @@ mod tests {
     fn what_is_waited_for_is_said_with_how_long_and_how_many_wait_behind_it() {
         let node = manager();
         let [pool, cache, server, other] =
-            ["pool", "cache", "server", "other"].map(|label| put(&node, label));
+            ["pool", "cache", "server", "other"].map(|label| registered(&node, label, Live));
         for (above, below) in [(server, cache), (cache, pool), (server, pool)] {
             registry().add_dependency(&node, above, below).expect("both are live");
         }

@@ -102,8 +102,8 @@ mod tests {
     use super::*;
     use crate::config::ManagerConfig;
     use crate::finding::LeakReason;
-    use crate::leak::tests::{manager, manager_with, put};
     use crate::registry::Claim;
+    use crate::registry::tests::{manager, manager_with, registered};
 
     #[test]
     fn the_pauses_grow_and_are_all_the_time_there_is() {
@@ -116,9 +116,9 @@ mod tests {
     #[test]
     fn what_is_coming_or_going_is_settling_and_what_is_there_is_not() {
         let node = manager();
-        let settled = put(&node, "there", Phase::Live);
+        let settled = registered(&node, "there", Phase::Live);
         assert!(!is_settling(&node));
-        let entering = put(&node, "entering", Phase::Entering);
+        let entering = registered(&node, "entering", Phase::Entering);
         assert!(is_settling(&node));
         registry().open(entering);
         assert!(!is_settling(&node));
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn who_waits_for_something_to_settle_waits_as_long_as_there_is_time_and_no_longer() {
         let node = manager();
-        put(&node, "entering", Phase::Entering);
+        registered(&node, "entering", Phase::Entering);
         let start = Instant::now();
         settle(&node);
         assert!(start.elapsed() >= GRACE - Duration::from_micros(1), "{:?}", start.elapsed());
@@ -155,7 +155,7 @@ mod tests {
         }
         let wants = |severity| {
             let node = manager_with(ManagerConfig { leaks: Some(severity), ..ManagerConfig::default() });
-            put(&node, "pool", Phase::Live);
+            registered(&node, "pool", Phase::Live);
             node
         };
         assert!(at_exit(&wants(LeakSeverity::Off)).is_none());

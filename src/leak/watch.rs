@@ -216,8 +216,8 @@ mod tests {
     use std::panic::Location;
 
     use super::*;
-    use crate::leak::tests::{draft, manager, put};
     use crate::registry::entry::{Draft, Extra, Phase};
+    use crate::registry::tests::{labelled, manager, registered};
 
     #[test]
     fn who_looks_again_and_again_waits_in_between_and_ends_with_the_watch() {
@@ -253,12 +253,12 @@ mod tests {
         let node = manager();
         let mut extra: Box<Extra> = Box::default();
         extra.estimated_bytes = Some(7);
-        registry().insert(&node, Draft { extra: Some(extra), ..draft("a") }, Phase::Live, false);
-        let one = draft("b").created_at;
-        let other = Draft { category: Category::File, created_at: Location::caller(), ..draft("c") };
+        registry().insert(&node, Draft { extra: Some(extra), ..labelled("a") }, Phase::Live, false);
+        let one = labelled("b").created_at;
+        let other = Draft { category: Category::File, created_at: Location::caller(), ..labelled("c") };
         let line = other.created_at;
         registry().insert(&node, other, Phase::Live, false);
-        put(&node, "b", Phase::Live);
+        registered(&node, "b", Phase::Live);
         let look = look(&node);
         assert_eq!(look.all, Held { live: 3, bytes: 7 });
         let (two, single) = (Held { live: 2, bytes: 7 }, Held { live: 1, bytes: 0 });

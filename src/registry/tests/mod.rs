@@ -25,8 +25,12 @@ use crate::registry::tree::{Node, Seed};
 use crate::registry::{Ended, Registry, registry};
 use crate::resource::{Category, MetadataValue, Priority, ResourceState};
 
-fn manager() -> Arc<Node> {
-    let (name, created_at, config) = (Label::from("m"), Location::caller(), ManagerConfig::default());
+pub(crate) fn manager() -> Arc<Node> {
+    manager_with(ManagerConfig::default())
+}
+
+pub(crate) fn manager_with(config: ManagerConfig) -> Arc<Node> {
+    let (name, created_at) = (Label::from("m"), Location::caller());
     registry().new_node(Seed { name, created_at, config, parent: None })
 }
 
@@ -55,14 +59,24 @@ impl Drop for Child {
 }
 
 fn draft() -> Draft {
+    labelled("newcomer")
+}
+
+#[track_caller]
+pub(crate) fn labelled(label: &'static str) -> Draft {
     Draft {
-        label: Label::from("newcomer"),
+        label: Label::from(label),
         category: Category::Event,
         priority: Priority::Medium,
         created_at: Location::caller(),
         work: work(|| ()),
         extra: None,
     }
+}
+
+#[track_caller]
+pub(crate) fn registered(node: &Arc<Node>, label: &'static str, phase: Phase) -> ResourceId {
+    registry().insert(node, labelled(label), phase, false)
 }
 
 fn plain() -> Plain {

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cleanup::{CleanupReason, work};
-use crate::config::ManagerConfig;
 use crate::error::CleanupErrorKind;
 use crate::id::{Label, ResourceId};
 use crate::registry::entry::{Draft, Phase};
-use crate::registry::tree::{Node, Seed};
+use crate::registry::tests::{labelled, manager, registered};
+use crate::registry::tree::Node;
 use crate::registry::{Claim, registry};
 use crate::report::ResourceOutcome;
-use crate::resource::{Category, Priority, ResourceState};
+use crate::resource::{Category, ResourceState};
 use crate::teardown::active::{Overdue, Runner, Stage};
 use crate::teardown::choose::{Selection, choose};
 use crate::teardown::inbox::Inbox;
@@ -29,28 +29,8 @@ use crate::teardown::state::{State, Status};
 
 const TIMED_OUT: Status = Status::Over(ResourceOutcome::TimedOut);
 
-fn manager() -> Arc<Node> {
-    below(None)
-}
-
-fn below(parent: Option<Arc<Node>>) -> Arc<Node> {
-    let (created_at, config) = (Location::caller(), ManagerConfig::default());
-    registry().new_node(Seed { name: Label::from("m"), created_at, config, parent })
-}
-
-fn draft() -> Draft {
-    Draft {
-        label: Label::from("one"),
-        category: Category::Event,
-        priority: Priority::Medium,
-        created_at: Location::caller(),
-        work: work(|| ()),
-        extra: None,
-    }
-}
-
 fn put(node: &Arc<Node>) -> ResourceId {
-    registry().insert(node, draft(), Phase::Live, false)
+    registered(node, "one", Phase::Live)
 }
 
 /// What depends on it.

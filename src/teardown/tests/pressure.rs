@@ -79,7 +79,7 @@ fn what_nothing_holds_back_is_free_and_by_force_what_nothing_that_was_selected_d
 fn put_in(node: &Arc<Node>, shard: u32, turn: u64) -> ResourceId {
     let (created, era) = (Coarse::now(), fork::era());
     let new = Newcomer { created, turn, era, phase: Phase::Live, linked: false };
-    registry().insert_elsewhere(1 - shard, node, draft(), new)
+    registry().insert_elsewhere(1 - shard, node, labelled("one"), new)
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn of_many_that_hold_something_back_some_are_named() {
 
 #[test]
 fn in_slices_all_is_done_or_listed_as_left_for_the_same_reason() {
-    let failing = || Draft { work: work(|| Err::<(), _>("no disk")), ..draft() };
+    let failing = || Draft { work: work(|| Err::<(), _>("no disk")), ..labelled("one") };
     for (stop_on_error, deadline, cleaned) in
         [(false, None, 2), (true, None, 1), (false, Some(Duration::ZERO), 0)]
     {

@@ -87,7 +87,7 @@ fn what_was_overtaken_with_its_last_resort_lets_go_once_of_what_stands_behind_it
 fn what_runs_is_given_up_when_the_deadline_less_its_reserve_has_come_and_what_waits_is_skipped() {
     let node = manager();
     let pool = put(&node);
-    let draft = Draft { extra: Some(Box::new(Extra::forced(work(|| ())))), ..draft() };
+    let draft = Draft { extra: Some(Box::new(Extra::forced(work(|| ())))), ..labelled("one") };
     let server = registry().insert(&node, draft, Phase::Live, false);
     registry().add_dependency(&node, server, pool).expect("both are live");
     let elsewhere = put(&node);
