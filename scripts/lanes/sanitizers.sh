@@ -125,6 +125,7 @@ lane_tsan() {
 lane_msan() {
     brief
     local footprints='^leaks::((allow|report)::|evidence::a_report_shows|reasons::who_touched_it_last|told::a_leak_is_told_of_once)'
+    footprints+='|^leak::footprint::proc::tests::a_file_is_identified'
     debian_rust 1.96
     export MSAN_OPTIONS="external_symbolizer_path=$DEBIAN_RUST/bin/llvm-symbolizer"
     # rustix by the C library, which MemorySanitizer knows: what a bare system call writes it does not see.

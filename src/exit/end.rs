@@ -267,6 +267,15 @@ mod tests {
     }
 
     #[test]
+    fn what_there_was_no_time_for_at_the_end_is_told_as_it_still_lives() {
+        let node = manager();
+        let id = registered(&node, "pool", Live);
+        let reason = CleanupReason::ProcessExit;
+        let report = tear_down(&[node], reason, Duration::ZERO).expect("there is one");
+        assert_eq!(report.skipped().iter().map(|one| one.id).collect::<Vec<_>>(), [id]);
+    }
+
+    #[test]
     fn leaks_are_said_where_somebody_wants_to_be_warned_and_fail_the_process_where_that_is_asked_for() {
         use LeakSeverity::{Count, Fail, Warn};
         let node = manager_with(ManagerConfig { leaks: Some(Warn), ..ManagerConfig::default() });
