@@ -162,6 +162,17 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_long_is_heard_where_that_is_wanted_and_only_as_long_as_somebody_listens() {
+        let above = manager();
+        let below = child("below", &above);
+        assert!(above.listeners.is_empty());
+        let subscription = progress(&below);
+        assert_eq!((subscription.is_some(), above.listeners.is_empty()), (true, false));
+        drop(subscription);
+        assert!(above.listeners.is_empty());
+    }
+
+    #[test]
     fn a_report_is_said_always_never_or_where_something_has_failed() {
         let wanted = |when: ExitReporting| [true, false].map(|success| is_wanted(when as u8, success));
         assert_eq!(wanted(ExitReporting::Always), [true, true]);

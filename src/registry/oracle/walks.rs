@@ -185,6 +185,23 @@ fn a_walk_whose_member_has_gone_does_not_touch_the_next_one_of_its_number() {
 }
 
 #[test]
+fn a_walk_in_parts_leaves_nothing_of_its_own_in_the_list() {
+    for made_by in [None, Some(0)] {
+        let mut both = Both::new();
+        (0..4).for_each(|_| both.step(Step::Admit { later: 0 }));
+        both.step(Step::Begin { made_by });
+        let held = |both: &Both| both.shard.entries.on_page(0).map(Iterator::count);
+        assert!(!both.go(0, 2));
+        assert_eq!(held(&both), Some(5));
+        assert!(!both.go(0, 1));
+        assert_eq!(held(&both), Some(5));
+        assert!(both.go(0, 9));
+        assert_eq!(held(&both), Some(4));
+        both.walks.remove(0).check();
+    }
+}
+
+#[test]
 fn the_least_time_of_its_own_counts_while_who_asked_for_it_is_live() {
     const HOUR: Duration = Duration::from_secs(3_600);
     let mut both = Both::new();

@@ -44,6 +44,17 @@ fn what_has_ended_keeps_its_place_as_long_as_there_is_a_guard_and_no_longer() {
 }
 
 #[test]
+fn what_was_measured_anyway_counts_once_whether_or_not_it_was_to_be_measured() {
+    let node = manager();
+    for weight in [Weight::NONE, Weight(1)] {
+        let id = put(&node);
+        let Claim::Job(_job) = registry().claim(id, |_| false) else { panic!("it is live") };
+        registry().finish(&Ended::plain(id, weight).timed(), Ok(()), Duration::from_millis(1), None);
+    }
+    assert_eq!(registry().stats(&node).cleanup_latency.count(), 2);
+}
+
+#[test]
 fn nobody_waits_for_what_has_ended_already() {
     let node = manager();
     let over = put(&node);

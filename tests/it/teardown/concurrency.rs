@@ -55,6 +55,19 @@ fn meeting(manager: &ResourceManager, meeting: &Meeting) -> ResourceGuard<()> {
 }
 
 #[test]
+fn a_thread_that_has_waited_for_work_is_no_reason_to_start_fewer_for_the_next() {
+    watchdog(LIMIT, || {
+        let (manager, all) = (manager(), Meeting::of(3));
+        let three = [(); 3].map(|()| meeting(&manager, &all));
+        // Meanwhile the other thread has nothing to do, and waits for it.
+        let first = manager.resource("first").depends_on_all(&three).priority(Priority::Critical);
+        let _first = first.guard(|| thread::sleep(Duration::from_millis(30))).unwrap();
+        let _beside = manager.resource("beside").priority(Priority::Critical).guard(|| ()).unwrap();
+        assert_eq!(manager.teardown().concurrency(3).run().cleaned(), 5);
+    });
+}
+
+#[test]
 fn independent_cleanups_run_together() {
     watchdog(LIMIT, || {
         let (manager, all) = (manager(), Meeting::of(4));
