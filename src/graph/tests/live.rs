@@ -51,6 +51,16 @@ fn an_edge_given_twice_counts_once() {
 }
 
 #[test]
+fn managers_have_one_edge_between_them_for_all_their_resources_edges() {
+    let mut graph = Graph::default();
+    for number in 0..4 {
+        let ends = ((10 + number, manager(1)), (20 + number, manager(2)));
+        assert_eq!(across(&mut graph, ends.0, ends.1), Ok(()));
+    }
+    assert_eq!(graph.graph.edge_count(), 4 + 1);
+}
+
+#[test]
 fn two_managers_that_need_each_other_are_refused_though_no_resource_needs_itself() {
     let mut graph = Graph::default();
     let (left, right) = (manager(1), manager(2));

@@ -185,6 +185,17 @@ fn a_walk_whose_member_has_gone_does_not_touch_the_next_one_of_its_number() {
 }
 
 #[test]
+fn a_walk_of_what_was_made_by_a_moment_ends_before_what_is_younger() {
+    let mut both = Both::new();
+    [0, 5, 1].into_iter().for_each(|later| both.step(Step::Admit { later }));
+    both.step(Step::Begin { made_by: Some(6) });
+    assert!(both.go(0, 9));
+    let walking = both.walks.remove(0);
+    assert_eq!(walking.shown, both.live[..1]);
+    walking.check();
+}
+
+#[test]
 fn a_walk_in_parts_leaves_nothing_of_its_own_in_the_list() {
     for made_by in [None, Some(0)] {
         let mut both = Both::new();

@@ -55,15 +55,20 @@ fn meeting(manager: &ResourceManager, meeting: &Meeting) -> ResourceGuard<()> {
 }
 
 #[test]
-fn a_thread_that_has_waited_for_work_is_no_reason_to_start_fewer_for_the_next() {
+fn a_thread_that_has_waited_for_work_again_and_again_is_no_reason_to_start_fewer_for_the_next() {
     watchdog(LIMIT, || {
         let (manager, all) = (manager(), Meeting::of(3));
-        let three = [(); 3].map(|()| meeting(&manager, &all));
-        // Meanwhile the other thread has nothing to do, and waits for it.
-        let first = manager.resource("first").depends_on_all(&three).priority(Priority::Critical);
-        let _first = first.guard(|| thread::sleep(Duration::from_millis(30))).unwrap();
-        let _beside = manager.resource("beside").priority(Priority::Critical).guard(|| ()).unwrap();
-        assert_eq!(manager.teardown().concurrency(3).run().cleaned(), 5);
+        let mut guards: Vec<_> = (0..3).map(|_| meeting(&manager, &all)).collect();
+        let mut behind = guards.len();
+        for _ in 0..4 {
+            let below = &guards[guards.len() - behind..];
+            let long = manager.resource("long").depends_on_all(below);
+            let long = long.guard(|| thread::sleep(Duration::from_millis(20))).unwrap();
+            // Whoever does this one has nothing to do then, and waits for the long one to end.
+            guards.extend([long, manager.guard("short", || ())]);
+            behind = 2;
+        }
+        assert_eq!(manager.teardown().concurrency(3).run().cleaned(), guards.len());
     });
 }
 
