@@ -137,7 +137,8 @@ fn what_stopped_a_stretch_is_done_alone_and_then_there_are_stretches_again() {
 
 #[test]
 fn what_was_left_running_is_looked_at_for_its_limit_and_no_more_for_the_patience_of_the_run() {
-    let moment = |millis| Some(Instant::now() + Duration::from_millis(millis));
+    let now = Instant::now();
+    let moment = |millis| Some(now + Duration::from_millis(millis));
     let (patience, limit) = (moment(5), moment(9));
     let mut active = Active { limit, patience, ..active(0, Runner::Thread) };
     assert_eq!(active.alarm(), patience);
