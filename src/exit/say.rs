@@ -133,7 +133,6 @@ fn behind(root: &Arc<Node>, id: ResourceId) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     use crate::registry::entry::Phase::Live;
     use crate::registry::tests::{child, manager, registered};
 
