@@ -141,6 +141,37 @@ fn an_emitter_in_the_middle_of_its_list_delivers_no_more() {
     });
 }
 
+/// What the handler has borrowed may go once the listener is cleaned.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_cleanup_waits_for_the_handler_that_is_being_called() {
+    alone(|| {
+        let orders = Arc::new(Orders::default());
+        let done = Arc::new(AtomicBool::new(false));
+        let (here, there) = (mpsc::channel::<()>(), mpsc::channel::<()>());
+        let (begun, go_on) = (here.0, Mutex::new(there.1));
+        let its_end = Arc::clone(&done);
+        let guard = manager().adopt(Listener::of("slow", &orders, move |_| {
+            begun.send(()).unwrap();
+            go_on.lock().unwrap().recv().unwrap();
+            its_end.store(true, Ordering::SeqCst);
+        }));
+        let emitting = Arc::clone(&orders);
+        let emitting = thread::spawn(move || emitting.emit("tea"));
+        here.1.recv().unwrap();
+        let closing = thread::Builder::new().name("closing".into());
+        let closing = closing.spawn(move || {
+            ResourceGuard::close(guard).unwrap();
+            done.load(Ordering::SeqCst)
+        });
+        until("the handler to be removed", || orders.handlers.lock().unwrap().is_empty());
+        crate::support::until_it_sleeps("closing");
+        there.0.send(()).unwrap();
+        assert!(closing.unwrap().join().unwrap(), "it was cleaned while its handler was being called");
+        emitting.join().unwrap();
+    });
+}
+
 #[test]
 fn a_handler_may_end_its_own_listener() {
     alone(|| {
