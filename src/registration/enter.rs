@@ -14,7 +14,7 @@ use crate::registry::tree::Node;
 use crate::registry::{Applicant, Need, Refused, Registry, registry};
 use crate::resource::{Category, Known, Priority};
 use crate::unwind::contain;
-use crate::work::run_refused;
+use crate::work::{run_freed, run_refused};
 
 #[inline]
 pub(super) fn draft(
@@ -106,7 +106,7 @@ pub(super) fn register(node: &Arc<Node>, mut draft: Draft, needs: Vec<Need>) -> 
         node.tell(&ResourceEvent::Registered { id, label });
     }
     registry().open(id);
-    Ok(id)
+    seen_in(node, id)
 }
 
 /// A builder's registration is in. A shutdown may have looked for the last time between the question and the answer.
@@ -118,14 +118,14 @@ pub(super) fn seen_in(node: &Arc<Node>, id: ResourceId) -> Result<ResourceId, Re
 /// Registered while the manager was sealed: refused, unless a teardown has seen it and will clean it.
 #[cold]
 fn overtaken(node: &Arc<Node>, id: ResourceId) -> Result<ResourceId, Refused> {
-    let Some(draft) = registry().take_back(id) else { return Ok(id) };
+    let Some((draft, freed)) = registry().take_back(id) else { return Ok(id) };
     registry().retire(node);
     let label = draft.label.clone();
     if anyone_listens() {
         node.tell(&ResourceEvent::Released { id, label: label.clone() });
     }
     let error = RegisterError::ShutDown { label, manager: node.name.clone() };
-    Err(Refused { error, drafts: vec![draft] })
+    Err(Refused { error, drafts: vec![draft], freed })
 }
 
 /// Registers without asking, and tells who listens before anyone may clean it.
@@ -198,8 +198,9 @@ fn register_anyway(node: &Arc<Node>, mut draft: Draft) -> ResourceId {
 /// A refusal, once what was refused is cleaned.
 #[cold]
 pub(super) fn refuse_with<S: Strategy>(node: &Arc<Node>, refused: Refused) -> RegisterError {
-    let Refused { error, drafts } = refused;
+    let Refused { error, drafts, freed } = refused;
     refuse::<S>(node, drafts);
+    run_freed(freed);
     error
 }
 

@@ -8,6 +8,7 @@ use crate::error::{DependencyError, RegisterError};
 use crate::graph::{Circle, Graph, Unit};
 use crate::id::{Label, ManagerId, ResourceId};
 use crate::registry::Registry;
+use crate::registry::end::forget_name;
 use crate::registry::entry::{Draft, Entry, Phase};
 use crate::registry::tree::{Node, units};
 
@@ -28,6 +29,8 @@ pub(crate) struct Applicant {
 pub(crate) struct Refused {
     pub(crate) error: RegisterError,
     pub(crate) drafts: Vec<Draft>,
+    /// What had waited for them alone, to be cleaned after them.
+    pub(crate) freed: Vec<ResourceId>,
 }
 
 type Site = &'static Location<'static>;
@@ -59,7 +62,7 @@ impl Registry {
             Ok(needs) => needs,
             Err(error) => {
                 let drafts = applicants.into_iter().map(|applicant| applicant.draft).collect();
-                return Err(Refused { error, drafts });
+                return Err(Refused { error, drafts, freed: Vec::new() });
             }
         };
         let labels: Vec<Label> = applicants.iter().map(|applicant| applicant.draft.label.clone()).collect();
@@ -74,7 +77,7 @@ impl Registry {
                 graph.remove(*id);
             }
             let drafts = ids.iter().filter_map(|id| self.retract(*id)).collect();
-            return Err(Refused { error, drafts });
+            return Err(Refused { error, drafts, freed: Vec::new() });
         }
         for (name, id) in named.into_iter().zip(&ids) {
             if let Some(name) = name {
@@ -321,14 +324,24 @@ impl Registry {
         circle.path.iter().filter_map(describe).collect()
     }
 
-    /// Takes back what nobody has noticed yet: no teardown, and nothing that depends on it.
-    pub(crate) fn take_back(&self, id: ResourceId) -> Option<Draft> {
+    /// Takes back what nobody has noticed yet: no teardown, and nothing that depends on it. With it comes what waited for
+    /// it alone.
+    pub(crate) fn take_back(&self, id: ResourceId) -> Option<(Draft, Vec<ResourceId>)> {
+        let node = self.node_of(id)?;
+        let mut graph = node.tree.graph.lock();
         let mut shard = self.shard(id).lock();
         let entry = shard.entries.get(id.key())?;
-        let unnoticed = entry.phase == Phase::Live && !entry.linked && !entry.watched;
-        let entry = if unnoticed { shard.retract(id.key()) } else { None };
+        if entry.phase != Phase::Live || entry.watched || graph.has_dependents(id) {
+            return None;
+        }
+        let entry = shard.retract(id.key())?;
         drop(shard);
-        entry.and_then(drafted)
+        let freed = graph.remove(id);
+        drop(graph);
+        if let Some(name) = entry.name() {
+            forget_name(&node, name, id);
+        }
+        drafted(entry).map(|draft| (draft, freed))
     }
 
     fn retract(&self, id: ResourceId) -> Option<Draft> {

@@ -223,7 +223,7 @@ impl Registry {
 }
 
 /// Frees a name, unless somebody has it again already.
-fn forget_name(node: &Node, name: &Label, id: ResourceId) {
+pub(super) fn forget_name(node: &Node, name: &Label, id: ResourceId) {
     let mut names = node.names.lock();
     if names.get(name) == Some(&id) {
         names.remove(name);

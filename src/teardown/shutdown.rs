@@ -105,8 +105,8 @@ fn waves(node: &Arc<Node>, options: &Options, start: Instant, mut entry: Entry) 
     report.unwrap_or_else(|| TeardownReport::new(node.name.clone(), Vec::new(), Duration::ZERO))
 }
 
-/// Seals it, and waits for who has found it open and registers by name or with a dependency: that is done under the
-/// names' lock. Who registers without either looks again.
+/// Seals it, and waits for who has found it open and registers by name, with a dependency, or many at once: that is done
+/// under the names' lock. Who registers one looks again.
 fn seal(node: &Arc<Node>) {
     node.seal();
     for node in node.subtree() {

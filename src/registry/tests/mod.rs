@@ -22,7 +22,7 @@ use crate::registry::entry::{Draft, Newcomer, Phase, Plain};
 use crate::registry::shard::Shard;
 use crate::registry::spot::Spot;
 use crate::registry::tree::{Node, Seed};
-use crate::registry::{Ended, Registry, registry};
+use crate::registry::{Applicant, Ended, Need, Registry, registry};
 use crate::resource::{Category, MetadataValue, Priority, ResourceState};
 
 pub(crate) fn manager() -> Arc<Node> {
@@ -96,7 +96,7 @@ fn put(node: &Arc<Node>) -> ResourceId {
 fn a_registration_that_nobody_has_noticed_is_taken_back_and_was_never_there() {
     let node = manager();
     let id = put(&node);
-    assert_eq!(registry().take_back(id).map(|draft| draft.label), Some(Label::from("newcomer")));
+    assert_eq!(registry().take_back(id).map(|(draft, _)| draft.label), Some(Label::from("newcomer")));
     let stats = registry().stats(&node);
     assert_eq!((stats.live, stats.registered, stats.released), (0, 0, 0));
     assert!(registry().take_back(id).is_none());
@@ -120,6 +120,24 @@ fn a_registration_that_something_depends_on_is_not_taken_back() {
     registry().add_dependency(&node, above, below).expect("both are live");
     assert!(registry().take_back(below).is_none());
     assert_eq!(registry().live_count(&node), 2);
+}
+
+#[test]
+fn a_registration_that_is_taken_back_leaves_its_name_and_what_waited_for_it() {
+    let node = manager();
+    let below = put(&node);
+    let mut above = draft();
+    above.extra.get_or_insert_default().name = Some(Label::from("above"));
+    let needs = vec![Need::Id(below)];
+    let ids = registry().admit(&node, vec![Applicant { draft: above, needs }]);
+    let above = ids.unwrap_or_else(|refused| panic!("{}", refused.error))[0];
+    assert!(registry().take_back(above).is_none(), "it is entering");
+    registry().open(above);
+    assert!(matches!(registry().begin(below, Box::new(()), false), Begun::Deferred(..)));
+    let (_, freed) = registry().take_back(above).expect("nobody has noticed it");
+    assert_eq!(freed, [below]);
+    assert!(node.names.lock().is_empty());
+    assert!(registry().claim_deferred(below).is_some());
 }
 
 #[test]

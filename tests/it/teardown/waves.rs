@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use castoff::{CleanupContext, ManagerConfig, ResourceEvent, ResourceGuard, ResourceManager};
+use castoff::{CleanupContext, ManagerConfig, RegisterError, ResourceEvent, ResourceGuard, ResourceManager};
 
 use crate::support::{Gate, Hang, LIMIT, OrderLog, Recorder, lock, manager, manager_with, until};
 use crate::support::{shortly, watchdog};
@@ -135,6 +135,10 @@ fn refusable(manager: &ResourceManager) -> Option<ResourceGuard<()>> {
     manager.resource("late").guard(|| ()).ok()
 }
 
+fn refusable_by_name(manager: &ResourceManager) -> Option<ResourceGuard<()>> {
+    manager.resource("late").named("late").guard(|| ()).ok()
+}
+
 #[test]
 fn a_shutdown_goes_on_for_who_has_begun_to_register_before_it_sealed() {
     watchdog(LIMIT, || {
@@ -158,8 +162,40 @@ fn who_is_let_in_while_a_shutdown_seals_is_cleaned_by_it() {
 #[test]
 fn a_shutdown_does_not_wait_for_ever_for_who_has_begun_to_register_and_refuses_him_then() {
     watchdog(LIMIT, || {
-        let (waves, cleaned, guard) = met_by_a_newcomer(refusable, |_, is_over| is_over);
-        assert!(waves > 50 && cleaned == 0 && guard.is_none(), "{waves}");
+        for register in [refusable, refusable_by_name] {
+            let (waves, cleaned, guard) = met_by_a_newcomer(register, |_, is_over| is_over);
+            assert!(waves > 50 && cleaned == 0 && guard.is_none(), "{waves}");
+        }
+    });
+}
+
+#[test]
+fn who_is_refused_so_late_is_cleaned_before_what_he_needs() {
+    watchdog(LIMIT, || {
+        let (manager, order) = (manager(), OrderLog::new());
+        let (begun, over) = (Gate::new("the newcomer"), Gate::new("the shutdown"));
+        let pool = manager.guard("pool", order.cleanup("pool"));
+        let (meets, ended) = (begun.clone(), over.clone());
+        let _subscription = manager.subscribe(move |event| {
+            if matches!(event, ResourceEvent::Registered { .. }) {
+                meets.open();
+                ended.wait();
+            }
+        });
+        let (registers, id) = (manager.clone(), ResourceGuard::id(&pool));
+        let cleanup = order.cleanup("late");
+        let newcomer = thread::spawn(move || {
+            registers.resource("late").named("late").depends_on(id).guard(cleanup).map(drop)
+        });
+        begun.wait();
+        drop(pool);
+        assert_eq!(manager.shutdown().cleaned(), 0);
+        over.open();
+        let refused = newcomer.join().expect("it only registers");
+        assert!(matches!(refused, Err(RegisterError::ShutDown { .. })), "{refused:?}");
+        order.assert_is(&["late", "pool"]);
+        assert_eq!(manager.resource_count(), 0);
+        assert!(manager.find("late").is_none());
     });
 }
 
