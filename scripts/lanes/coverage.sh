@@ -7,6 +7,7 @@
 # Of castoff's own crates alone: what they depend on is built as ever.
 lane_coverage() {
     debian_rust 1.96
+    services
     local at=$WORK/coverage tests
     rm -rf "$at/profiles"
     mkdir -p "$at"
@@ -26,7 +27,7 @@ lane_coverage() {
     cargo check -j "$JOBS" --package castoff --message-format json >> "$at/messages"
     # One that fails had too little time, if anything, which other lanes are for: what it leaves out is told below.
     cargo test --quiet --all-features -j "$JOBS" "${tests[@]}" --no-fail-fast || echo "some failed"
-    not_run "$at" > "$WORK/logs/not-run"
+    not_run "$at" > "$LOGS/not-run"
     sed -n 's/^- //p' tests/uncovered.txt | sort > "$at/listed"
     as_listed "$at/listed"
     sed 1d "$at/listed" > "$at/short"
@@ -40,7 +41,7 @@ not_run() {
     "$DEBIAN_RUST/bin/llvm-profdata" merge --sparse --failure-mode=warn "$at"/profiles/*.profraw -o "$at/profile"
     mapfile -t objects < <(instrumented "$at")
     "$DEBIAN_RUST/bin/llvm-cov" export --format=lcov --instr-profile "$at/profile" "${objects[@]/#/--object=}" \
-        --sources src macros/src > "$at/lines" 2> "$WORK/logs/llvm-cov"
+        --sources src macros/src > "$at/lines" 2> "$LOGS/llvm-cov"
     sed -n -e "s|^SF:$PWD/|SF:|p" -e '/^DA:/p' "$at/lines" | awk -F'[:,]' '
         /^SF:/ {
             file = $2; line = 0; inside = ""; delete text; delete test
@@ -74,10 +75,10 @@ instrumented() {
 # Whether the lines that did not run are those of this list: each line of a difference says which.
 as_listed() {
     local new gone
-    new=$(comm -23 "$WORK/logs/not-run" "$1") gone=$(comm -13 "$WORK/logs/not-run" "$1")
+    new=$(comm -23 "$LOGS/not-run" "$1") gone=$(comm -13 "$LOGS/not-run" "$1")
     [ -z "$gone" ] || printf 'listed, and run:\n%s\n' "$gone"
     [ -z "$new" ] || { printf 'not run, and not in tests/uncovered.txt:\n'; sed 's/^/- /' <<< "$new"; return 1; }
-    echo "$(wc -l < "$WORK/logs/not-run") lines not run, and all of them listed with their reason"
+    echo "$(wc -l < "$LOGS/not-run") lines not run, and all of them listed with their reason"
 }
 
 # Changes to the core that no test notices. cargo-mutants lists them; all of them are built at once (see tests/mutants), and
@@ -111,7 +112,7 @@ lane_mutants() {
 # The test programs, in the order in which they are tried.
 mutated() {
     (cd "$tree" && cargo test -j "$JOBS" --package castoff-sanitized --lib --test={it,fork,refused,memory_pressure,footprint,exit} \
-        --no-run --message-format json) 2> "$WORK/logs/mutants-build" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' > "$at/programs"
+        --no-run --message-format json) 2> "$LOGS/mutants-build" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' > "$at/programs"
     local name
     for name in castoff it fork refused memory_pressure footprint exit; do
         grep "/$name-[^/]*$" "$at/programs"

@@ -3,19 +3,26 @@
 # scripts/verify.
 
 # The registry's lock in every interleaving, with its planted bug, and castoff's source up to two preemptions: .ci/run's own
-# lane. PREEMPTIONS=3: then with one more, which takes longer than all else together.
+# lane. Then up to one more.
 lane_loom() {
     .ci/run loom
-    [ -z "${PREEMPTIONS:-}" ] || LOOM_MAX_PREEMPTIONS=$PREEMPTIONS scripts/interleavings loom
+    LOOM_MAX_PREEMPTIONS=${PREEMPTIONS:-3} scripts/interleavings loom
+    plants
     local bug
     for bug in no-fence open-child nobody-woken two-turns end-unheard token-deaf; do
         scripts/planted "$bug" scripts/interleavings loom
     done
 }
 
+# Bugs are planted in a copy of this lane's own.
+plants() {
+    export CASTOFF_PLANTED=$WORK/planted/$LANE/source CASTOFF_PLANTED_TARGET=$WORK/planted/$LANE/target
+}
+
 # Random schedules of the same scenarios, more than a million in all.
 lane_shuttle() {
     CASTOFF_SCHEDULES=${SCHEDULES:-30000} scripts/interleavings shuttle
+    plants
     scripts/planted nobody-woken scripts/interleavings shuttle
 }
 
@@ -32,6 +39,7 @@ lane_histories() {
         wait "$half"
     done
     CASTOFF_CASES=${STATES:-20000} cargo test --quiet -j "$JOBS" --release --test state_machine
+    plants
     scripts/planted deferred-forgotten cargo test --quiet -j "$JOBS" --release --test state_machine
 }
 
@@ -42,7 +50,8 @@ lane_fuzz() {
     rm -rf "$WORK/corpus"
     cp -r fuzz/corpus/calls "$WORK/corpus"
     RUSTC_BOOTSTRAP=1 cargo fuzz run calls "$WORK/corpus" -- \
-        -max_total_time="${FUZZ_SECONDS:-120}" -max_len=512 -len_control=0 -print_final_stats=1
+        -max_total_time="${FUZZ_SECONDS:-300}" -max_len=512 -len_control=0 -print_final_stats=1
+    plants
     # On the corpus that is kept: what it covers is enough for this one.
     RUSTC_BOOTSTRAP=1 scripts/planted deferred-forgotten cargo fuzz run calls fuzz/corpus/calls -- \
         -max_total_time=120 -max_len=512 -len_control=0

@@ -37,14 +37,13 @@ programs() {
 # threads that others have left behind hide none. What fails without a word of the sanitizer may have had too little time, on
 # a machine that is busy: it is tried twice more, and named.
 each_alone() {
-    local program test list=$WORK/logs/tests
+    local program test list=$LOGS/tests
     for program in "$@"; do
         "$program" --list 2> /dev/null | sed -n 's/: test$//p' | grep -vE "${LEFT_OUT:-$TOO_MUCH}" | while read -r test; do
             printf '%s\n%s\n' "$program" "$test"
         done
     done > "$list"
     export -f alone
-    export WORK
     # shellcheck disable=SC2016
     xargs -P "$JOBS" -n 2 bash -c 'alone "$@"' alone < "$list"
     echo "$(($(wc -l < "$list") / 2)) tests, each in a process of its own: 0 reports;" \
@@ -52,7 +51,7 @@ each_alone() {
 }
 
 alone() {
-    local log=$WORK/logs/alone-${2//:/_}
+    local log=$LOGS/alone-${2//:/_}
     if grep -qE "$ON_PURPOSE" <<< "$2"; then
         export ASAN_OPTIONS=detect_leaks=0 LSAN_OPTIONS=detect_leaks=0
     fi
@@ -69,8 +68,9 @@ alone() {
     return 1
 }
 
-# Sizes of storms and histories that instrumented code has time for.
+# Sizes of storms and histories that instrumented code has time for: where std is instrumented as well, a fifth.
 brief() { export CASTOFF_STORM=0.1 CASTOFF_CASES=500; }
+briefest() { export CASTOFF_STORM=0.02 CASTOFF_CASES=100; }
 
 # AddressSanitizer, with the leak check that is part of it.
 lane_asan() {
@@ -106,7 +106,7 @@ with_std() {
 # ThreadSanitizer does not know `membarrier`, which is half of the registry's lock: every lock is a mutex here. The lock
 # itself is modelled in tests/loom. Without what ends by a signal: it is not delivered while a thread sleeps.
 lane_tsan() {
-    brief
+    briefest
     debian_rust 1.96
     # What tokio's driver hands from thread to thread goes through the kernel's epoll, which ThreadSanitizer does not see.
     printf 'race:tokio::runtime::io::\n' > "$WORK/tokio-io"
@@ -123,7 +123,7 @@ lane_tsan() {
 # Without what has a `Footprint` taken: `statx`, by which that looks at descriptors, MemorySanitizer does not know, and takes
 # what it has written for unwritten.
 lane_msan() {
-    brief
+    briefest
     local footprints='^leaks::((allow|report)::|evidence::a_report_shows|reasons::who_touched_it_last|told::a_leak_is_told_of_once)'
     footprints+='|^leak::footprint::proc::tests::a_file_is_identified'
     debian_rust 1.96
@@ -159,7 +159,7 @@ lane_valgrind() {
     export CASTOFF_STORM=0.01 CASTOFF_CASES=50
     printf '{\n %s\n Memcheck:Leak\n match-leak-kinds: definite\n ...\n fun:*%s*\n}\n' \
         locks 'biased*tests' values 'log*tests' forgotten PanicsOnDrop > "$WORK/memcheck-on-purpose"
-    local program list=$WORK/logs/tests
+    local program list=$LOGS/tests
     export WORK
     export -f memchecked memcheck descriptors
     for program in $(plain --lib --test it); do
@@ -184,7 +184,7 @@ plain() {
 # These tests of a program. Where one fails without a word of memcheck it had too little time, if anything: then each is
 # tried alone, and named if that is not enough.
 memchecked() {
-    local program=$1 said=$WORK/logs/memchecked-$BASHPID test
+    local program=$1 said=$LOGS/memchecked-$BASHPID test
     shift
     memcheck "$program" --exact --test-threads=1 "$@" > "$said" 2>&1 && return 0
     if [ $? -ne 101 ]; then
@@ -199,7 +199,7 @@ memchecked() {
 }
 
 memcheck() {
-    local log=$WORK/logs/memcheck-$BASHPID
+    local log=$LOGS/memcheck-$BASHPID
     valgrind --quiet --max-threads=4000 --fair-sched=try --error-exitcode=99 --leak-check=full \
         --errors-for-leak-kinds=definite --show-leak-kinds=definite --track-fds=yes --log-file="$log" \
         --suppressions="$WORK/memcheck-on-purpose" "$@" > "$log.said" 2>&1 || {

@@ -1,15 +1,30 @@
 # shellcheck shell=bash
 # What lanes need to be installed, and how. Sourced by scripts/verify.
 
+# One lane installs at a time: `installing COMMAND`.
+installing() {
+    (flock 9 && "$@" 9>&-) 9> "$WORK/installing"
+}
+
+# What tests of adapters talk to. Where it is missing now they fail, and do not leave themselves out.
+services() {
+    export CASTOFF_REQUIRE_SERVICES=1
+    installing .ci/run install > "$LOGS/services"
+}
+
 # Debian's packages, if these commands are not there: `debian strace=strace faketime=faketime`.
 debian() {
+    installing packages "$@"
+}
+
+packages() {
     local pair missing=()
     for pair in "$@"; do
         command -v "${pair%%=*}" > /dev/null || missing+=("${pair#*=}")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing ${missing[*]}"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" > "$WORK/logs/apt" 2>&1
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" > "$LOGS/apt" 2>&1
 }
 
 # A tool of cargo's, built from the Rust registry at this version: `cargo_tool cargo-hack 0.6.45`. Not optimized: it is run
@@ -30,11 +45,12 @@ cargo_tool() {
 # its path in DEBIAN_RUST; 1.85 is the oldest that knows edition 2024.
 debian_rust() {
     DEBIAN_RUST=$WORK/debian-$1
-    [ -e "$DEBIAN_RUST/complete" ] || unpack_rust "$1"
+    installing unpack_rust "$1"
 }
 
 unpack_rust() {
     local at=$DEBIAN_RUST packages version llvm
+    [ ! -e "$at/complete" ] || return 0
     say "unpacking Debian's rustc $1"
     rm -rf "$at" && mkdir -p "$at/packages" "$at/bin"
     apt-get update -qq
