@@ -13,7 +13,7 @@ const OPEN: u64 = 16;
 /// What a path is called, and how it is run so many times.
 type Path = (&'static str, fn(&ResourceManager, u64));
 
-const PATHS: [Path; 5] = [
+const PATHS: [Path; 6] = [
     ("guard", |manager, times| {
         for number in 0..times {
             drop(black_box(manager.guard("connection", move || _ = black_box(number))));
@@ -36,6 +36,13 @@ const PATHS: [Path; 5] = [
             let open: [ResourceGuard<()>; OPEN as usize] =
                 std::array::from_fn(|_| manager.guard("connection", || ()));
             drop(black_box(open));
+        }
+    }),
+    ("depends-on-one", |manager, times| {
+        let pool = manager.guard("pool", || ());
+        for number in 0..times {
+            let connection = manager.resource("connection").depends_on(&pool);
+            drop(black_box(connection.guard(move || _ = black_box(number))));
         }
     }),
     ("look-at-100", |manager, times| {
