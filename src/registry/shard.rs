@@ -198,6 +198,18 @@ impl Shard {
         Some(label)
     }
 
+    /// Gives up the slot of one that has ended, where no more is left of it than its label: that. Else nothing is done.
+    #[inline]
+    pub(crate) fn forget_plain(&mut self, key: Key) -> Option<Label> {
+        let entry = self.entries.get_mut(key)?;
+        if !entry.phase.has_ended() || entry.extra.is_some() || entry.work.is_some() {
+            return None;
+        }
+        let label = std::mem::replace(&mut entry.label, Label::from(""));
+        self.entries.vacate(key);
+        Some(label)
+    }
+
     /// Whoever stood between these two in the list of a member has gone.
     #[inline]
     fn unlink(&mut self, member: u32, newer: u32, older: u32) {
