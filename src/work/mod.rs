@@ -29,7 +29,10 @@ use crate::unwind::{caught, contain};
 /// Runs a step of a cleanup on this thread. Its panic is an error like others.
 pub(crate) fn perform(id: ResourceId, work: Work, context: &CleanupContext) -> Result<(), CleanupErrorKind> {
     let _span = InSpan::cleanup(id, || registry().label_of(id), context.reason);
-    result_of(begin(id, work, context), context)
+    match begin(id, work, context) {
+        Ok(Course::Done(Ok(()))) => Ok(()),
+        begun => result_of(begun, context),
+    }
 }
 
 #[inline(always)]
