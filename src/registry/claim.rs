@@ -10,6 +10,7 @@ use crate::registry::end::{Ended, Ending, Told};
 use crate::registry::entry::{Kept, Phase};
 use crate::registry::locker::Locker;
 use crate::registry::shard::{Member, Shard};
+use crate::registry::slab::Key;
 use crate::registry::{LANE, Registry};
 
 /// How many cleanups of one manager and shard are all timed; beyond, one in [`SAMPLE`] is, and counts for all.
@@ -36,6 +37,15 @@ pub(crate) struct Weight(pub(super) u64);
 pub(crate) struct Quiet {
     locker: &'static Locker,
     id: ResourceId,
+}
+
+/// Why there is nothing plain to begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Otherwise {
+    /// It had ended, and is gone now.
+    Forgotten,
+    /// There is more about it, and nothing is done.
+    Special,
 }
 
 /// What came of a claim.
@@ -72,24 +82,21 @@ impl Registry {
         Some(Quiet { locker, id })
     }
 
-    /// The common case: nothing depends on it, it depends on nothing, and it is like any other.
+    /// The common case: nothing depends on it, it depends on nothing, and it is like any other. What has ended is forgotten
+    /// instead, if no more is left of it than its label.
     #[inline]
-    pub(crate) fn begin_plain(id: ResourceId) -> Option<(Weight, Work)> {
+    pub(crate) fn begin_plain(id: ResourceId) -> Result<(Weight, Work), Otherwise> {
         let mut shard = Registry::near(id).lock_beside();
         if shard.is_in_spot(id) {
             shard = shard.settle();
         }
-        let entry = shard.entries.get_mut(id.key())?;
-        let is_async = entry.work.as_ref()?.is_async();
-        if is_async || entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
-            return None;
+        if let Some(begun) = shard.begin_plain(id.key()) {
+            return Ok(begun);
         }
-        let work = entry.work.take()?;
-        entry.phase = Phase::Cleaning;
-        entry.guarded = false;
-        let (member, number) = (entry.member, entry.number);
-        let weight = shard.members.get_mut(member)?.weight(number);
-        Some((weight, work))
+        let label = shard.forget_plain(id.key()).ok_or(Otherwise::Special)?;
+        drop(shard);
+        drop(label);
+        Err(Otherwise::Forgotten)
     }
 
     /// A guard lets go of its resource. `waits`: the caller wants to hear how it ends.
@@ -230,6 +237,23 @@ fn take(shard: &mut Shard, id: ResourceId, guarded: bool) -> Option<Job> {
     let (linked, number, member) = (entry.linked, entry.number, entry.member);
     let weight = shard.members.get_mut(member).map_or(Weight(0), |owner| owner.weight(number));
     Some(Job { id, work, last_resort, timeout, linked, weight })
+}
+
+impl Shard {
+    #[inline(always)]
+    fn begin_plain(&mut self, key: Key) -> Option<(Weight, Work)> {
+        let entry = self.entries.get_mut(key)?;
+        let is_async = entry.work.as_ref()?.is_async();
+        if is_async || entry.linked || entry.phase != Phase::Live || entry.extra.is_some() {
+            return None;
+        }
+        let work = entry.work.take()?;
+        entry.phase = Phase::Cleaning;
+        entry.guarded = false;
+        let (member, number) = (entry.member, entry.number);
+        let weight = self.members.get_mut(member)?.weight(number);
+        Some((weight, work))
+    }
 }
 
 impl Member {

@@ -43,7 +43,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use once_cell::sync::OnceCell;
 
 pub(crate) use admit::{Applicant, Need, Refused};
-pub(crate) use claim::{Begun, Claim, Job, Weight};
+pub(crate) use claim::{Begun, Claim, Job, Otherwise, Weight};
 pub(crate) use end::{Ended, Ending, Finished, Told};
 pub(crate) use look::Seen;
 

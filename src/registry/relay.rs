@@ -14,7 +14,7 @@ use crate::id::ResourceId;
 use crate::registry::claim::Weight;
 use crate::registry::end::{After, Ending};
 use crate::registry::entry::{Entry, Phase};
-use crate::registry::shard::Shard;
+use crate::registry::shard::{Member, Shard};
 use crate::registry::{Ended, Registry};
 use crate::sync::Lock;
 
@@ -96,13 +96,12 @@ impl Registry {
         let mut held = None;
         if let Some(from) = from {
             let shard = held.insert(self.shard(from.id).lock());
-            if !fits || !is_plain_end(shard, from) {
+            if !fits {
                 return Step::Refused;
             }
-            if !go(Move::End) {
-                return Step::Stopped(Move::End);
+            if let Err(step) = self.end_plain(shard, from.id, course.by, go, left) {
+                return step;
             }
-            self.end_plain(shard, from.id, course.by, left);
             if let Some(graph) = graph.as_mut().filter(|_| from.seat.is_somewhere()) {
                 let seat = graph.seat(from.id, from.seat, course.version);
                 graph.bury(seat);
@@ -133,21 +132,39 @@ impl Registry {
         }
     }
 
-    fn end_plain(&self, shard: &mut Shard, id: ResourceId, by: Option<u64>, left: &mut Left) {
-        shard.end(id.key(), Phase::Cleaned);
-        let Some(entry) = shard.entries.get_mut(id.key()) else { return };
+    /// Ends one that is plain, unless the caller does not want that any more: then there is what came of it instead.
+    #[inline]
+    fn end_plain(
+        &self,
+        shard: &mut Shard,
+        id: ResourceId,
+        by: Option<u64>,
+        go: &mut impl FnMut(Move) -> bool,
+        left: &mut Left,
+    ) -> Result<(), Step> {
+        let Some(entry) = shard.entries.get_mut(id.key()) else { return Err(Step::Refused) };
+        let Some(owner) = shard.members.get_mut(entry.member) else { return Err(Step::Refused) };
+        if !is_plain_end(entry, owner) {
+            return Err(Step::Refused);
+        }
+        if !go(Move::End) {
+            return Err(Step::Stopped(Move::End));
+        }
         // The teardown itself observes too.
         if entry.watched && self.observing.load(Relaxed) > usize::from(by.is_some()) {
             let ending = Ending { phase: Phase::Cleaned, error: None };
             left.get_or_insert_default().after.watched = Some(ending);
         }
         if let Some(name) = entry.name().cloned() {
-            let owner = shard.members.get(entry.member);
-            left.get_or_insert_default().after.named = owner.map(|owner| (owner.node.clone(), name));
+            left.get_or_insert_default().after.named = Some((owner.node.clone(), name));
         }
-        if !entry.guarded {
+        let guarded = entry.guarded;
+        let links = entry.end(Some(owner), Phase::Cleaned);
+        shard.leave(links);
+        if !guarded {
             left.get_or_insert_default().entry = shard.entries.remove(id.key());
         }
+        Ok(())
     }
 
     /// After who relayed has been told to stop: sees all that it did to this one or in the graph, and whether the cleanup
@@ -161,19 +178,20 @@ impl Registry {
 }
 
 /// Whether no listener is told of its end, nothing ends with it, and it leaves nothing whose drop is foreign code.
-fn is_plain_end(shard: &mut Shard, runner: Runner) -> bool {
-    let Some(entry) = shard.entries.get_mut(runner.id.key()) else { return false };
-    let is_plain = entry.phase == Phase::Cleaning && is_light(entry) && !anyone_listens();
-    let owner = shard.members.get(entry.member);
-    is_plain && owner.is_some_and(|owner| owner.live > 1 || !owner.node.is_ending())
+#[inline]
+fn is_plain_end(entry: &Entry, owner: &Member) -> bool {
+    let is_last = owner.live == 1 && owner.node.is_ending();
+    entry.phase == Phase::Cleaning && is_light(entry) && !is_last && !anyone_listens()
 }
 
+#[inline]
 fn is_plain_claim(entry: &Entry, seat: Seat) -> bool {
     let is_async = entry.work.as_ref().is_none_or(|work| work.is_async());
     entry.phase == Phase::Live && !is_async && entry.linked == seat.is_somewhere() && is_light(entry)
 }
 
 /// Whether what it holds besides its cleanup is castoff's own.
+#[inline]
 fn is_light(entry: &Entry) -> bool {
     entry.extra.as_ref().is_none_or(|extra| extra.last_resort.is_none() && extra.kept.is_none())
 }

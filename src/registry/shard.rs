@@ -54,6 +54,31 @@ pub(crate) enum Walk {
     MadeBy(Coarse),
 }
 
+/// Which lists an entry stands in, and between whom.
+#[derive(Clone, Copy)]
+pub(super) struct Links {
+    member: u32,
+    thread: u32,
+    newer: u32,
+    older: u32,
+}
+
+impl Entry {
+    /// It has ended this way, and is counted. What is left is to take it out of its lists.
+    #[inline]
+    pub(super) fn end(&mut self, owner: Option<&mut Member>, how: Phase) -> Links {
+        self.phase = how;
+        if let Some(owner) = owner {
+            owner.live -= 1;
+            if self.extra.as_ref().is_some_and(|extra| extra.leak_after.is_some()) {
+                owner.hasty.live -= 1;
+            }
+            owner.totals.count(how);
+        }
+        Links { member: self.member, thread: self.thread, newer: self.newer, older: self.older }
+    }
+}
+
 pub(crate) struct Thread {
     pub(crate) label: Label,
     live: usize,
@@ -147,14 +172,13 @@ impl Shard {
     #[inline]
     pub(crate) fn end(&mut self, key: Key, how: Phase) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.phase = how;
-        let (newer, older, member, thread) = (entry.newer, entry.older, entry.member, entry.thread);
-        let is_hasty = entry.extra.as_ref().is_some_and(|extra| extra.leak_after.is_some());
-        if let Some(owner) = self.members.get_mut(member) {
-            owner.live -= 1;
-            owner.hasty.live -= usize::from(is_hasty);
-            owner.totals.count(how);
-        }
+        let links = entry.end(self.members.get_mut(entry.member), how);
+        self.leave(links);
+    }
+
+    /// What stood here has ended: it is in no list any more.
+    #[inline]
+    pub(super) fn leave(&mut self, Links { member, thread, newer, older }: Links) {
         self.unlink(member, newer, older);
         self.leave_thread(thread);
     }
@@ -195,6 +219,18 @@ impl Shard {
         self.entries.vacate(key);
         self.unlink(member, newer, older);
         self.leave_thread(thread);
+        Some(label)
+    }
+
+    /// Gives up the slot of one that has ended, where no more is left of it than its label: that. Else nothing is done.
+    #[inline]
+    pub(crate) fn forget_plain(&mut self, key: Key) -> Option<Label> {
+        let entry = self.entries.get_mut(key)?;
+        if !entry.phase.has_ended() || entry.extra.is_some() || entry.work.is_some() {
+            return None;
+        }
+        let label = std::mem::replace(&mut entry.label, Label::from(""));
+        self.entries.vacate(key);
         Some(label)
     }
 

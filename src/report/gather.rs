@@ -131,7 +131,7 @@ impl TeardownReport {
         self.cleaned() + self.failed() + self.timed_out()
     }
 
-    #[inline]
+    #[inline(always)] // a record is large, and would be moved about on the way
     fn enter(&mut self, record: Record) {
         debug_assert_eq!(
             record.skipped.is_some(),
@@ -168,10 +168,13 @@ impl TeardownReport {
     /// Reckons the figures anew.
     pub(crate) fn summarize(&mut self) {
         let mut summaries = self.unlisted.clone();
-        let started = self.timeline.iter().map(|entry| (entry.category, entry.outcome, entry.duration));
-        let skipped = self.skipped.iter().map(|one| (one.category, ResourceOutcome::Skipped, Duration::ZERO));
-        for (category, outcome, duration) in started.chain(skipped) {
-            summary(&mut summaries, category).count(outcome, duration);
+        // Most stand beside one of their category.
+        for alike in self.timeline.chunk_by(|one, next| one.category == next.category) {
+            let summary = summary(&mut summaries, alike[0].category);
+            alike.iter().for_each(|entry| summary.count(entry.outcome, entry.duration));
+        }
+        for one in &self.skipped {
+            summary(&mut summaries, one.category).count(ResourceOutcome::Skipped, Duration::ZERO);
         }
         self.by_category = summaries;
         self.critical_path = OnceLock::new();

@@ -65,9 +65,10 @@ pub(crate) fn choose(root: &Arc<Node>, selection: &Selection, watch: bool) -> Ch
             }
         }
         None => {
+            let is_everything = selection.is_everything();
             for node in &nodes {
                 let take = |seen: Seen<'_>| {
-                    if selection.takes(&seen) {
+                    if can_be_taken(&seen) && (is_everything || selection.wants(&seen)) {
                         items.push(Item::new(node, &seen));
                     }
                 };
@@ -124,12 +125,19 @@ impl Selection {
         self.categories.is_empty() && self.tags.is_empty() && self.priorities.is_empty() && self.ids.is_none()
     }
 
+    /// Whether it leaves nothing out at all.
+    fn is_everything(&self) -> bool {
+        self.is_all() && self.not_ids.is_empty() && self.not_categories.is_empty()
+    }
+
     pub(super) fn takes(&self, seen: &Seen<'_>) -> bool {
+        can_be_taken(seen) && self.wants(seen)
+    }
+
+    fn wants(&self, seen: &Seen<'_>) -> bool {
         let entry = seen.entry;
         let any = |wanted: bool, found: bool| !wanted || found;
-        seen.is_ours()
-            && entry.phase != Phase::Entering
-            && any(!self.categories.is_empty(), self.categories.contains(&entry.category()))
+        any(!self.categories.is_empty(), self.categories.contains(&entry.category()))
             && any(!self.priorities.is_empty(), self.priorities.contains(&entry.priority))
             && any(!self.tags.is_empty(), entry.tags().iter().any(|tag| self.tags.contains(tag)))
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&seen.id))
@@ -138,7 +146,13 @@ impl Selection {
     }
 }
 
+#[inline]
+fn can_be_taken(seen: &Seen<'_>) -> bool {
+    seen.is_ours() && seen.entry.phase != Phase::Entering
+}
+
 impl Item {
+    #[inline]
     pub(super) fn new(node: &Node, seen: &Seen<'_>) -> Item {
         let entry = seen.entry;
         let limit = entry.timeout().or(node.config.default_timeout);

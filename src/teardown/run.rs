@@ -299,33 +299,43 @@ impl Run {
         let duration = self.start.elapsed();
         let mut state = self.state();
         let indexes = self.in_order_of_start(&state);
-        let mut place = vec![NOBODY; self.items.len()];
-        for (at, index) in (0..).zip(&indexes) {
-            place[*index as usize] = at;
+        let mut place = Vec::new();
+        if state.results.iter().any(|result| result.waited_for != NOBODY) {
+            place.resize(self.items.len(), NOBODY);
+            for (at, index) in (0..).zip(&indexes) {
+                place[*index as usize] = at;
+            }
         }
-        let records = indexes.iter().map(|index| self.record(&mut state, *index, &place));
+        let mut age = Age { begun: self.begun, created: self.begun, age: Duration::ZERO };
+        let records = indexes.iter().map(|index| self.record(&mut state, *index, &place, &mut age));
         TeardownReport::new(self.node.name.clone(), records, duration)
     }
 
     /// All that have an outcome, the skipped last.
     fn in_order_of_start(&self, state: &State) -> Vec<u32> {
         let order = &self.line.order;
-        let counted = |index: &u32| matches!(state.results[*index as usize].status, Status::Over(_));
-        let all = order.sequence.iter().copied().chain(order.left_out.iter().map(|left| left.index));
         let mut indexes: Vec<u32> = Vec::with_capacity(self.items.len());
-        indexes.extend(all.filter(counted));
-        let skipped = Status::Over(ResourceOutcome::Skipped);
-        // Stable: one after the other, they are in this order already, and of two that began at once the first in
-        // sequence stays the first.
-        indexes.sort_by_key(|index| {
-            let result = &state.results[*index as usize];
-            (result.status == skipped, result.started)
-        });
+        let (mut last, mut is_in_order) = ((false, Duration::ZERO), true);
+        let start = |index: u32| {
+            let result = &state.results[index as usize];
+            (result.status == Status::Over(ResourceOutcome::Skipped), result.started)
+        };
+        for index in order.sequence.iter().copied().chain(order.left_out.iter().map(|left| left.index)) {
+            if matches!(state.results[index as usize].status, Status::Over(_)) {
+                let before = std::mem::replace(&mut last, start(index));
+                is_in_order &= before <= last;
+                indexes.push(index);
+            }
+        }
+        // One after the other, they are. Stable: of two that began at once the first in sequence stays the first.
+        if !is_in_order {
+            indexes.sort_by_key(|index| start(*index));
+        }
         indexes
     }
 
-    #[inline]
-    fn record(&self, state: &mut State, index: u32, place: &[u32]) -> Record {
+    #[inline(always)] // as large as it is, it is made where it goes
+    fn record(&self, state: &mut State, index: u32, place: &[u32], age: &mut Age) -> Record {
         let (item, result) = (self.item(index), state.results[index as usize]);
         let outcome = match result.status {
             Status::Over(outcome) => outcome,
@@ -338,7 +348,7 @@ impl Run {
             label: item.label.clone(),
             category: item.category,
             created_at: item.created_at,
-            lived: self.begun.since(item.created) + result.started,
+            lived: age.of(item.created) + result.started,
             outcome,
             started: result.started,
             duration: result.duration,
@@ -352,7 +362,25 @@ impl Run {
     }
 }
 
+/// How old what was created at a moment was when the run began. Many were created within one step of the coarse clock.
+struct Age {
+    begun: Coarse,
+    created: Coarse,
+    age: Duration,
+}
+
+impl Age {
+    #[inline]
+    fn of(&mut self, created: Coarse) -> Duration {
+        if self.created != created {
+            (self.created, self.age) = (created, self.begun.since(created));
+        }
+        self.age
+    }
+}
+
 /// Most often there is nothing at all, and so nothing to look for.
+#[inline]
 fn take_out<T>(map: &mut HashMap<u32, T>, index: u32) -> Option<T> {
     if map.is_empty() { None } else { map.remove(&index) }
 }

@@ -12,6 +12,7 @@
 //!    item is either done by the worker, or what it runs at the time, or left to whoever has stopped it.
 //! 3. What is not like most others is never ended or claimed in a stretch: the worker stops it, and does that one alone.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -99,6 +100,16 @@ impl Stretch {
         place.checked_sub(1).map_or(self.begun, |before| self.end(before))
     }
 
+    /// When those at these places began, which are done, and how long they took.
+    fn times(&self, places: Range<usize>) -> impl Iterator<Item = (Duration, Duration)> {
+        let mut before = self.beginning(places.start);
+        self.ends[places].iter().map(move |end| {
+            let end = Duration::from_nanos(end.load(Ordering::Relaxed));
+            let begun = std::mem::replace(&mut before, end);
+            (begun, end.saturating_sub(begun))
+        })
+    }
+
     pub(crate) fn first(&self) -> Option<u32> {
         self.items.first().copied()
     }
@@ -132,13 +143,13 @@ impl Run {
         }
         drop(state);
         let (mut work, mut done) = (self.claim_first(&stretch), 0);
+        let mut start = self.start + stretch.begun;
         while let Some(begun) = work.take() {
-            let (item, start) = (self.item(stretch.items[done]), self.start + stretch.beginning(done));
+            let item = self.item(stretch.items[done]);
             let deadline = earlier(after(start, item.limit), self.soft_end);
             let result = perform(item.id, begun, &CleanupContext { reason: self.options.reason, deadline });
-            let end = self.start.elapsed();
-            let elapsed = end.saturating_sub(stretch.beginning(done));
-            stretch.ends[done].store(end.as_nanos() as u64, Ordering::Relaxed);
+            let end = Instant::now();
+            stretch.ends[done].store(nanos(end.duration_since(self.start)), Ordering::Relaxed);
             let step = match &result {
                 Ok(()) => self.pass_on(&stretch, Some(done)),
                 Err(_) => Step::Refused,
@@ -147,9 +158,11 @@ impl Run {
                 Step::Claimed(next) => work = Some(next),
                 Step::Ended | Step::Stopped(Move::Claim) => {}
                 Step::Refused | Step::Stopped(Move::End) => {
+                    let elapsed = end.duration_since(start);
                     return self.break_off(worker, stretch.items[done], elapsed, result);
                 }
             }
+            start = end;
             done += 1;
         }
         let mut state = self.state();
@@ -204,9 +217,7 @@ impl Run {
         let Reached { done, runs } = stretch.stop();
         let last = if runs { Some(done) } else { done.checked_sub(1) };
         let ended = last.map(|last| registry().catch_up(self.course(), self.runner(stretch.items[last])));
-        for (place, index) in stretch.items[..done].iter().enumerate() {
-            let begun = stretch.beginning(place);
-            let times = (begun, stretch.end(place).saturating_sub(begun));
+        for (index, times) in stretch.items.iter().zip(stretch.times(0..done)) {
             state.settle(&self.line, *index, times);
         }
         self.record_times(&stretch, done);
@@ -239,7 +250,7 @@ impl Run {
             let manager = self.manager_of(stretch.items[place]);
             let of_it = |index: &&u32| self.manager_of(**index) == manager;
             let end = place + stretch.items[place..done].iter().take_while(of_it).count();
-            let took = (place..end).map(|place| stretch.end(place).saturating_sub(stretch.beginning(place)));
+            let took = stretch.times(place..end).map(|(_, took)| took);
             record_all(&mut self.node_of(stretch.items[place]).latencies.lock(), took);
             place = end;
         }
@@ -285,6 +296,12 @@ impl Run {
     }
 }
 
+/// In nanoseconds: there is room for centuries of them.
+#[inline]
+fn nanos(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into())
+}
+
 /// Records durations. Short ones are counted first: to look for its place in a histogram takes longer than most of them,
 /// and to within so much the clock tells nothing.
 fn record_all(latencies: &mut Latencies, took: impl Iterator<Item = Duration>) {
@@ -292,8 +309,8 @@ fn record_all(latencies: &mut Latencies, took: impl Iterator<Item = Duration>) {
     const STEP: u64 = 32;
     let mut short = [0_u64; (SHORT / STEP) as usize];
     for took in took {
-        match u64::try_from(took.as_nanos()) {
-            Ok(nanos) if nanos < SHORT => short[(nanos / STEP) as usize] += 1,
+        match nanos(took) {
+            nanos if nanos < SHORT => short[(nanos / STEP) as usize] += 1,
             _ => latencies.record(took, 1),
         }
     }

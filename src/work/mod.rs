@@ -20,7 +20,7 @@ use crate::events::{ResourceEvent, anyone_listens};
 use crate::id::{Label, ResourceId};
 use crate::registry::entry::{Draft, Kept};
 use crate::registry::tree::Node;
-use crate::registry::{Ended, Finished, Job, Registry, Weight, registry};
+use crate::registry::{Ended, Finished, Job, Otherwise, Registry, Weight, registry};
 use crate::runtime::{Inside, helper};
 #[cfg(feature = "tokio")]
 use crate::runtime::{board, drive_here, is_async_context};
@@ -29,7 +29,10 @@ use crate::unwind::{caught, contain};
 /// Runs a step of a cleanup on this thread. Its panic is an error like others.
 pub(crate) fn perform(id: ResourceId, work: Work, context: &CleanupContext) -> Result<(), CleanupErrorKind> {
     let _span = InSpan::cleanup(id, || registry().label_of(id), context.reason);
-    result_of(begin(id, work, context), context)
+    match begin(id, work, context) {
+        Ok(Course::Done(Ok(()))) => Ok(()),
+        begun => result_of(begun, context),
+    }
 }
 
 #[inline(always)]
@@ -99,7 +102,8 @@ fn end_dropped(job: Job, kept: &mut Option<Kept>, reason: CleanupReason) -> Vec<
 static DROPPED: CleanupContext = CleanupContext { reason: CleanupReason::Dropped, deadline: None };
 static PANICKING: CleanupContext = CleanupContext { reason: CleanupReason::Panicking, deadline: None };
 
-/// Claims and runs the cleanup of what has nothing of its own but that. False: it has more, and nothing is done.
+/// Claims and runs the cleanup of what has nothing of its own but that, or forgets what has ended, as most have that a
+/// teardown has cleaned. False: it has more, and nothing is done.
 #[inline(never)]
 pub(crate) fn run_plain(id: ResourceId, panicking: bool) -> bool {
     let context = if panicking { &PANICKING } else { &DROPPED };
@@ -123,7 +127,10 @@ pub(crate) fn run_plain(id: ResourceId, panicking: bool) -> bool {
 /// The same where somebody may hear of the end, or of how long it took.
 #[inline(never)]
 fn run_heard(id: ResourceId, context: &CleanupContext) -> bool {
-    let Some((weight, work)) = Registry::begin_plain(id) else { return false };
+    let (weight, work) = match Registry::begin_plain(id) {
+        Ok(begun) => begun,
+        Err(otherwise) => return otherwise == Otherwise::Forgotten,
+    };
     let start = (weight.is_timed() || anyone_listens()).then(Instant::now);
     let result = perform(id, work, context);
     finish_plain(Ended::plain(id, weight), result, start.map_or(Duration::ZERO, |start| start.elapsed()));

@@ -101,6 +101,9 @@ impl Graph {
     /// is left out, with everything behind it; with it, dependencies among the chosen still hold.
     pub(crate) fn order(&self, places: &[Place], chosen: &[Chosen], force: bool) -> Order {
         let among = Among::new(self, chosen);
+        if stand_in_order(places, chosen) && among.linked().next().is_none() {
+            return Order::as_they_stand(chosen, self.version);
+        }
         let (mut links, is_closed) = among.links();
         let left_out = if force { Vec::new() } else { among.left_out(&links) };
         let mut part = vec![true; chosen.len()];
@@ -120,6 +123,31 @@ impl Graph {
         let (seats, version) = (among.nodes, self.version);
         Order { sequence, class, urgency, left_out, steps, seats, version, is_closed }
     }
+}
+
+impl Order {
+    /// Of these, nobody needs anybody, and they [stand in order](stand_in_order).
+    fn as_they_stand(chosen: &[Chosen], version: Version) -> Order {
+        let count = chosen.len();
+        Order {
+            sequence: (0..count as u32).collect(),
+            class: vec![0; count],
+            urgency: chosen.iter().map(|chosen| chosen.priority).collect(),
+            left_out: Vec::new(),
+            steps: Steps::new(Rows::new(count, std::iter::empty()), vec![true; count]),
+            seats: vec![Seat::NOWHERE; count],
+            version,
+            is_closed: true,
+        }
+    }
+}
+
+/// Whether these are all the root's own, one as urgent as the other, and each is newer than the next: what one thread has
+/// registered with one manager comes so.
+fn stand_in_order(places: &[Place], chosen: &[Chosen]) -> bool {
+    let (Some(root), Some(first)) = (places.first(), chosen.first()) else { return false };
+    let is_alike = |one: &Chosen| one.manager == root.manager && one.priority == first.priority;
+    chosen.iter().all(is_alike) && chosen.is_sorted_by(|one, other| one.stamp > other.stamp)
 }
 
 /// The chosen, found in the graph.

@@ -29,6 +29,20 @@ impl Ready {
         }
     }
 
+    /// All numbers below `len`.
+    pub(crate) fn full(len: usize) -> Ready {
+        let mut ready = Ready::new(len);
+        let mut bits = len;
+        for level in &mut ready.levels {
+            level[..bits / BITS].fill(!0);
+            if bits % BITS > 0 {
+                level[bits / BITS] = !(!0 << (bits % BITS));
+            }
+            bits = bits.div_ceil(BITS);
+        }
+        ready
+    }
+
     /// Whether it is new.
     pub(crate) fn insert(&mut self, position: u32) -> bool {
         let mut at = position as usize;
@@ -63,6 +77,7 @@ impl Ready {
     }
 
     /// Whether it was there.
+    #[inline]
     pub(crate) fn remove(&mut self, position: u32) -> bool {
         if !self.contains(position) {
             return false;

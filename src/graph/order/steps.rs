@@ -73,6 +73,12 @@ impl Steps {
         self.rows.followers(node)
     }
 
+    /// Whether no node waits for another.
+    #[inline]
+    pub(crate) fn are_loose(&self) -> bool {
+        self.rows.followers.is_empty()
+    }
+
     /// Whether there is nothing to run at this node: it ends as soon as it may start.
     pub(crate) fn is_virtual(&self, node: u32) -> bool {
         node as usize >= self.part.len()

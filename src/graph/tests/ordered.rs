@@ -42,6 +42,33 @@ fn the_newest_goes_first_where_nothing_else_decides() {
 }
 
 #[test]
+fn what_stands_in_order_stays_so_and_what_does_not_is_put_in_order() {
+    let linked = || {
+        let mut graph = Graph::default();
+        assert_eq!(needs(&mut graph, 1, 3), Ok(()));
+        graph
+    };
+    let as_they_stand = |graph: &Graph, all: &[Chosen], places: &[Place]| {
+        let order = graph.order(places, all, false);
+        assert!(order.left_out.is_empty() && order.is_closed);
+        assert_eq!(order.urgency, all.iter().map(|one| one.priority).collect::<Vec<Priority>>());
+        sequence(&order, all)
+    };
+    let (root, child) = ([place(0, 0)], [place(0, 0), place(4, 0)]);
+    assert_eq!(as_they_stand(&Graph::default(), &plain([3, 2, 1]), &root), [3, 2, 1]);
+    assert_eq!(as_they_stand(&Graph::default(), &plain([3, 2, 1]), &child), [3, 2, 1]);
+    // Edges of others do not matter.
+    assert_eq!(as_they_stand(&linked(), &plain([6, 5, 4]), &root), [6, 5, 4]);
+    assert_eq!(as_they_stand(&linked(), &plain([3, 2, 1]), &root), [2, 1, 3]);
+    assert_eq!(as_they_stand(&Graph::default(), &plain([3, 1, 2]), &root), [3, 2, 1]);
+    let mixed = [chosen(3, 0, Medium), chosen(2, 0, Medium), chosen(1, 0, High)];
+    assert_eq!(as_they_stand(&Graph::default(), &mixed, &root), [1, 3, 2]);
+    // The child is newer than all of the root's own.
+    let within = [chosen(3, 0, Medium), chosen(2, 4, Medium), chosen(1, 0, Medium)];
+    assert_eq!(as_they_stand(&Graph::default(), &within, &child), [2, 3, 1]);
+}
+
+#[test]
 fn the_more_urgent_goes_before_the_newer() {
     let all = [chosen(1, 0, High), chosen(2, 0, Low), chosen(3, 0, Medium), chosen(4, 0, Critical)];
     let order = Graph::default().order(&[place(0, 0)], &all, false);

@@ -73,6 +73,17 @@ fn what_is_ready_is_a_set_of_which_the_first_is_found() {
     }
 }
 
+#[test]
+fn all_are_ready_at_once_as_if_one_had_come_after_the_other() {
+    for len in [0, 1, 63, 64, 65, 4_095, 4_096, 4_097, 5_000] {
+        let (mut full, mut filled) = (Ready::full(len as usize), Ready::new(len as usize));
+        assert!((0..len).all(|number| filled.insert(number)));
+        assert_eq!(format!("{full:?}"), format!("{filled:?}"));
+        assert!((0..len).all(|number| full.take_first(0..len) == Some(number)));
+        assert_eq!(full.first(), None);
+    }
+}
+
 /// A chain in which each depends on the next, from the first.
 fn chain(of: u64) -> Graph {
     let mut graph = Graph::default();

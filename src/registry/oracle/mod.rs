@@ -247,7 +247,7 @@ fn claim(id: ResourceId, dropped: bool) -> Claimed {
         run(taken.expect("a claim comes with the work"));
         return Claimed::Quiet(quiet);
     }
-    if dropped && let Some((weight, work)) = Registry::begin_plain(id) {
+    if dropped && let Ok((weight, work)) = Registry::begin_plain(id) {
         run(work);
         return Claimed::Plain(weight);
     }

@@ -44,6 +44,27 @@ fn what_has_ended_keeps_its_place_as_long_as_there_is_a_guard_and_no_longer() {
 }
 
 #[test]
+fn the_guard_of_what_has_ended_gives_its_place_up_at_once_unless_more_is_left_than_a_label() {
+    let node = manager();
+    let (live, runs, cleaned, failed) = (put(&node), put(&node), put(&node), put(&node));
+    let let_go = named(&node, &Label::from("released"));
+    let Claim::Job(_job) = registry().claim(runs, |_| false) else { panic!("it is live") };
+    clean(cleaned);
+    let Claim::Job(job) = registry().claim(failed, |_| false) else { panic!("it is live") };
+    registry().finish(&job.ended(), Err(CleanupErrorKind::Cancelled), Duration::ZERO, None);
+    assert!(registry().unregister(&node, let_go).is_ok());
+    let begin = |id: ResourceId| Registry::begin_plain(id).map(|_| ());
+    let (special, gone) = (Err(Otherwise::Special), Err(Otherwise::Forgotten));
+    let all = [live, runs, cleaned, failed, let_go];
+    assert_eq!(all.map(begin), [Ok(()), special, gone, special, gone]);
+    assert_eq!(all.map(is_there), [true, true, false, true, false]);
+    // What came to stand in its place is somebody else's.
+    let next = put(&node);
+    assert_eq!(begin(cleaned), special);
+    assert!(is_there(next));
+}
+
+#[test]
 fn what_was_measured_anyway_counts_once_whether_or_not_it_was_to_be_measured() {
     let node = manager();
     for weight in [Weight::NONE, Weight(1)] {

@@ -17,7 +17,7 @@ use crate::clock::Coarse;
 use crate::config::ManagerConfig;
 use crate::error::CleanupErrorKind;
 use crate::id::{Label, ResourceId};
-use crate::registry::claim::{Begun, Claim, Weight};
+use crate::registry::claim::{Begun, Claim, Otherwise, Weight};
 use crate::registry::entry::{Draft, Newcomer, Phase, Plain};
 use crate::registry::shard::Shard;
 use crate::registry::spot::Spot;
@@ -277,13 +277,13 @@ fn what_is_not_like_most_others_is_not_begun_as_they_are() {
     let with_more = Draft { extra: Some(Box::default()), ..draft() };
     let with_more = registry().insert(&node, with_more, Phase::Live, false);
     for id in [below, entering, with_more] {
-        assert!(Registry::begin_plain(id).is_none());
+        assert_eq!(Registry::begin_plain(id).err(), Some(Otherwise::Special));
     }
     #[cfg(feature = "tokio")]
     {
         let awaits = Draft { work: async_work(|| async {}), ..draft() };
         let awaits = registry().insert(&node, awaits, Phase::Live, false);
-        assert!(Registry::begin_plain(awaits).is_none());
+        assert_eq!(Registry::begin_plain(awaits).err(), Some(Otherwise::Special));
     }
     let (weight, _) = Registry::begin_plain(put(&node)).expect("it is like most others");
     assert!(weight.is_timed() || cfg!(castoff_eager));

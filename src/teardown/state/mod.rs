@@ -171,6 +171,11 @@ impl State {
             late_values: HashMap::new(),
             leavings: Vec::new(),
         };
+        if line.order.steps.are_loose() && line.order.sequence.len() == items {
+            state.ready = Ready::full(items);
+            (state.ready_in_all, state.ready_async) = (items, line.is_async.iter().filter(|it| **it).count());
+            return state;
+        }
         let waits_for = line.order.steps.waits_for();
         let free = |node: &u32| waits_for[*node as usize] == 0 && line.order.steps.is_part(*node);
         for node in (0..waits_for.len() as u32).filter(free) {
@@ -263,6 +268,7 @@ impl State {
     }
 
     /// An item is over. What stands behind it may start.
+    #[inline]
     pub(crate) fn resolve(
         &mut self,
         line: &Line,
@@ -276,9 +282,12 @@ impl State {
             return;
         }
         (result.status, result.started, result.duration) = (status, started, duration);
+        self.unresolved -= 1;
+        if line.order.steps.are_loose() && self.late_followers.is_empty() {
+            return;
+        }
         let wait = &mut self.waits[index as usize];
         wait.chain = wait.chain.saturating_add(duration);
-        self.unresolved -= 1;
         let failed = matches!(status, Status::Over(outcome)
             if !matches!(outcome, ResourceOutcome::Cleaned | ResourceOutcome::Skipped));
         if failed {

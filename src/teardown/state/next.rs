@@ -114,6 +114,7 @@ impl State {
     }
 
     /// An item of a stretch was cleaned.
+    #[inline]
     pub(crate) fn settle(&mut self, line: &Line, index: u32, times: (Duration, Duration)) {
         self.take_away(line, index);
         self.resolve(line, index, Status::Over(ResourceOutcome::Cleaned), times, false);

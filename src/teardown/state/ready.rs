@@ -43,6 +43,7 @@ impl State {
     }
 
     /// It is somebody's, and so no longer for anybody.
+    #[inline]
     pub(super) fn take_away(&mut self, line: &Line, index: u32) {
         if self.ready.remove(line.rank(index)) {
             self.ready_in_all -= 1;
