@@ -35,7 +35,7 @@ impl Ready {
         let mut bits = len;
         for level in &mut ready.levels {
             level[..bits / BITS].fill(!0);
-            if bits % BITS > 0 {
+            if !bits.is_multiple_of(BITS) {
                 level[bits / BITS] = !(!0 << (bits % BITS));
             }
             bits = bits.div_ceil(BITS);
