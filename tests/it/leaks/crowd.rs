@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use castoff::{ManagerConfig, ResourceGuard, ResourceId, ResourceManager};
 
@@ -11,6 +12,10 @@ use crate::support::{LIMIT, watchdog};
 /// Several times what a scan looks at in one go, and no multiple of it.
 const STAYING: usize = 1_001;
 const LOOKS: usize = 12;
+/// So many at least, and no more of them once this time is over: beside so many threads that never rest a look may take
+/// seconds.
+const LEAST: usize = 2;
+const TIME: Duration = Duration::from_secs(8);
 
 /// However a test ends, its threads do too.
 struct End<'a>(&'a AtomicBool);
@@ -19,6 +24,11 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
     }
+}
+
+fn looks() -> impl Iterator<Item = usize> {
+    let start = Instant::now();
+    (0..LOOKS).take_while(move |look| *look < LEAST || start.elapsed() < TIME)
 }
 
 fn ids(manager: &ResourceManager) -> Vec<ResourceId> {
@@ -58,8 +68,8 @@ fn whatever_lives_all_the_while_is_seen_exactly_once_however_many_come_and_go() 
                 threads.spawn(|| comings_and_goings(&manager, &over));
             }
             let _end = End(&over);
-            let others = threads.spawn(|| (0..LOOKS).for_each(|_| check(&ids(&manager), &wanted)));
-            for _ in 0..LOOKS {
+            let others = threads.spawn(|| looks().for_each(|_| check(&ids(&manager), &wanted)));
+            for _ in looks() {
                 // The neighbours of those that stay go from the middle outwards, while two threads look.
                 (0..STAYING / LOOKS).for_each(|_| drop(between.swap_remove(between.len() / 2)));
                 check(&ids(&manager), &wanted);
@@ -97,7 +107,7 @@ fn a_manager_that_ends_and_comes_back_during_looks_is_seen_as_it_is() {
                 });
             }
             let _end = End(&over);
-            for _ in 0..LOOKS {
+            for _ in looks() {
                 let seen = ids(&root);
                 let once: HashSet<ResourceId> = seen.iter().copied().collect();
                 assert_eq!(once.len(), seen.len(), "some were seen twice");
