@@ -29,6 +29,7 @@ mod release;
 pub(crate) mod shard;
 pub(crate) mod slab;
 mod spot;
+mod stall;
 #[cfg(feature = "tokio")]
 mod tally;
 #[cfg(test)]

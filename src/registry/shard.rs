@@ -19,6 +19,7 @@ use crate::id::Label;
 use crate::registry::entry::{Entry, Phase};
 use crate::registry::slab::{Key, Slab};
 use crate::registry::spot::Spot;
+use crate::registry::stall::Stall;
 use crate::registry::tree::{Node, Totals};
 use crate::registry::turns::Turn;
 
@@ -374,52 +375,6 @@ impl Walk {
     #[inline]
     fn is_behind_all(self, entry: &Entry) -> bool {
         matches!(self, Walk::MadeBy(last) if entry.created > last)
-    }
-}
-
-/// Numbered places, the free ones used first. For the few things of which a shard has some, not millions.
-pub(crate) struct Stall<T> {
-    places: Vec<Option<T>>,
-    free: Vec<u32>,
-}
-
-impl<T> Stall<T> {
-    const fn new() -> Stall<T> {
-        Stall { places: Vec::new(), free: Vec::new() }
-    }
-
-    fn put(&mut self, value: T) -> u32 {
-        match self.free.pop() {
-            Some(at) => {
-                self.places[at as usize] = Some(value);
-                at
-            }
-            None => {
-                self.places.push(Some(value));
-                self.places.len() as u32 - 1
-            }
-        }
-    }
-
-    pub(crate) fn take(&mut self, at: u32) -> Option<T> {
-        let value = self.places.get_mut(at as usize)?.take()?;
-        self.free.push(at);
-        Some(value)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.places.iter().flatten()
-    }
-
-    #[inline]
-    pub(crate) fn get(&self, at: u32) -> Option<&T> {
-        self.places.get(at as usize)?.as_ref()
-    }
-
-    #[inline]
-    pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
-        self.places.get_mut(at as usize)?.as_mut()
     }
 }
 
