@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::thread;
 
 use castoff::{ManagerConfig, ResourceEvent, ResourceGuard, ResourceId, ResourceManager};
@@ -43,13 +43,15 @@ fn a_listener_hears_each_resource_begin_and_end_once_whoever_else_listens() {
     let ear = heard.clone();
     let _stays = manager.subscribe(move |event| ear.hear(event));
     let running = AtomicUsize::new(2);
-    let passers_by = AtomicUsize::new(0);
+    // Nobody begins before the first passer-by listens.
+    let begin = Barrier::new(3);
     thread::scope(|scope| {
         for thread in 0..2 {
             let worker = watchdog.worker(format!("registers, thread {thread}"));
-            let (manager, tally, running) = (&manager, &tally, &running);
+            let (manager, tally, running, begin) = (&manager, &tally, &running, &begin);
             scope.spawn(move || {
                 let _counted = Counted(running);
+                begin.wait();
                 let mut dice = Dice::new(thread);
                 let mut held = Vec::new();
                 for one in thread * per_thread..(thread + 1) * per_thread {
@@ -64,7 +66,7 @@ fn a_listener_hears_each_resource_begin_and_end_once_whoever_else_listens() {
             });
         }
         let worker = watchdog.worker("tears down");
-        let (manager, running, passers_by) = (&manager, &running, &passers_by);
+        let (manager, running) = (&manager, &running);
         scope.spawn(move || {
             while running.load(SeqCst) > 0 {
                 worker.doing("cleanup()");
@@ -74,6 +76,7 @@ fn a_listener_hears_each_resource_begin_and_end_once_whoever_else_listens() {
             }
         });
         let worker = watchdog.worker("listens for a while");
+        let mut is_first = true;
         while running.load(SeqCst) > 0 {
             worker.doing("subscribing");
             let heard = Arc::new(AtomicUsize::new(0));
@@ -82,6 +85,9 @@ fn a_listener_hears_each_resource_begin_and_end_once_whoever_else_listens() {
                 ear.fetch_add(1, SeqCst);
             });
             let panicking = manager.subscribe(|_| panic!("{ON_PURPOSE}a listener in a storm"));
+            if is_first {
+                begin.wait();
+            }
             worker.doing("listening");
             while heard.load(SeqCst) == 0 && running.load(SeqCst) > 0 {
                 thread::yield_now();
@@ -89,11 +95,13 @@ fn a_listener_hears_each_resource_begin_and_end_once_whoever_else_listens() {
             worker.doing("unsubscribing");
             drop(panicking);
             drop(counting);
-            passers_by.fetch_add(1, SeqCst);
+            if is_first {
+                assert!(heard.load(SeqCst) > 0, "it has listened all the while");
+            }
+            is_first = false;
         }
     });
     assert_eq!(manager.cleanup().processed(), 0, "every guard was let go");
-    assert!(passers_by.load(SeqCst) > 0);
     check(&heard, &manager, &tally);
 }
 
