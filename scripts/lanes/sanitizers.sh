@@ -68,7 +68,7 @@ alone() {
     return 1
 }
 
-# Sizes of storms and histories that instrumented code has time for: where std is instrumented as well, a fifth.
+# Sizes of storms and histories that instrumented code has time for: under MemorySanitizer a fifth.
 brief() { export CASTOFF_STORM=0.1 CASTOFF_CASES=500; }
 briefest() { export CASTOFF_STORM=0.02 CASTOFF_CASES=100; }
 
@@ -106,7 +106,7 @@ with_std() {
 # ThreadSanitizer does not know `membarrier`, which is half of the registry's lock: every lock is a mutex here. The lock
 # itself is modelled in tests/loom. Without what ends by a signal: it is not delivered while a thread sleeps.
 lane_tsan() {
-    briefest
+    brief
     debian_rust 1.96
     # What tokio's driver hands from thread to thread goes through the kernel's epoll, which ThreadSanitizer does not see.
     printf 'race:tokio::runtime::io::\n' > "$WORK/tokio-io"
